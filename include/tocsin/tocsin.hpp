@@ -1,0 +1,23 @@
+#pragma once
+
+/// All of tocsin but the adapters.
+
+#include <tocsin/blocking.hpp>
+#include <tocsin/config.hpp>
+#include <tocsin/error.hpp>
+#include <tocsin/event.hpp>
+#include <tocsin/handler.hpp>
+#include <tocsin/itimer.hpp>
+#include <tocsin/mask.hpp>
+#include <tocsin/runtime.hpp>
+#include <tocsin/safe_point.hpp>
+#include <tocsin/seconds.hpp>
+#include <tocsin/send.hpp>
+#include <tocsin/siginfo.hpp>
+#include <tocsin/signal.hpp>
+#include <tocsin/signal_set.hpp>
+#include <tocsin/signum.hpp>
+#include <tocsin/source_location.hpp>
+#include <tocsin/timer_fd.hpp>
+#include <tocsin/wait.hpp>
+#include <tocsin/wakeup.hpp>

@@ -1,0 +1,180 @@
+#include "safe_point.hpp"
+
+#include <array>
+#include <bit>
+#include <ctime>
+#include <string>
+#include <system_error>
+
+#include "process.hpp"
+#include "registry.hpp"
+#include "slot.hpp"
+#include "sys/sys.hpp"
+
+namespace tocsin {
+namespace detail {
+namespace {
+
+// Guards alive on the main thread, the only one that runs handlers and so the only one that reads this.
+constinit unsigned deferrals = 0;
+
+// Claims one bit. Acquire pairs with the fetch_or in deliver(); seq_cst as that is.
+bool claim(int sig) noexcept
+{
+    return (main_pending.fetch_and(~bit_of(sig), std::memory_order_seq_cst) & bit_of(sig)) != 0;
+}
+
+void write_to_stderr(const std::string& text) noexcept
+{
+    for (const char c : text)
+        sys::write_byte(2, static_cast<unsigned char>(c));
+}
+
+// What the trip routine could not say about the wake-up descriptor.
+void report_wake_error() noexcept
+{
+    std::atomic<int>& word = slots[main_slot].wake_error;
+    if (word.load(std::memory_order_relaxed) == 0)
+        return;
+    const int error = word.exchange(0, std::memory_order_acquire); // pairs with the store in wake()
+    if (error == 0)
+        return;
+    try {
+        write_to_stderr("tocsin: ignored an error in writing to the signal wakeup fd: " +
+                        std::generic_category().message(error) + " (errno " + std::to_string(error) + ")\n");
+    } catch (...) { // no memory for the text: the error is about a wake-up only
+        sys::write_byte(2, '\n');
+    }
+}
+
+// The handler was replaced after the signal was recorded by a disposition that is not a callable: the signal meets it.
+void meet_disposition(int sig, siginfo_t& info) noexcept
+{
+    const handler_kind now = registry::instance().wanted(sig).type();
+    if (now == handler_kind::default_action && !registry::instance().is_installed(sig))
+        sys::resend_to_self(sig, info);
+}
+
+// True if a handler ran.
+bool dispatch(int sig, source_location where)
+{
+    auto taken = take(slots[main_slot], sig);
+    if (!taken)
+        return false;
+    const handler run = registry::instance().wanted(sig); // a copy: the handler may replace itself
+    if (!run.is_callable()) {
+        meet_disposition(sig, taken->info);
+        return false;
+    }
+    run(event{sig, siginfo(taken->info), taken->count, where});
+    return true;
+}
+
+} // namespace
+
+std::optional<arrival> take(slot& from, int sig) noexcept
+{
+    record& mine = from.records[index_of(sig)];
+    // Acquire pairs with the release in write_record(): the info is complete.
+    if ((mine.word.load(std::memory_order_acquire) & record::full) == 0)
+        return std::nullopt;
+    arrival result{mine.info, 0};
+    // Release: our reading of the info is over before the next arrival claims it (acquire in write_record()).
+    result.count = mine.word.exchange(0, std::memory_order_acq_rel) & record::count_mask;
+    return result;
+}
+
+bool being_written(const slot& in, int sig) noexcept
+{
+    return (in.records[index_of(sig)].word.load(std::memory_order_relaxed) & record::writing) != 0;
+}
+
+std::size_t run_pending(source_location where)
+{
+    if (!is_main_thread())
+        return 0;
+    report_wake_error();
+    std::size_t ran = 0;
+    // One pass over what is pending now: a signal that arrives again meanwhile waits for the next safe point, so that a
+    // flood of a low number never starves a higher one. Each bit is cleared just before its handler runs: if one
+    // throws, or runs a safe point of its own, the others are still pending.
+    std::uint64_t seen = main_pending.load(std::memory_order_seq_cst);
+    for (; seen != 0 && deferrals == 0; seen &= seen - 1) {
+        const int sig = std::countr_zero(seen) + 1;
+        if (claim(sig) && dispatch(sig, where))
+            ++ran;
+    }
+    return ran;
+}
+
+void run_raised(int sig, source_location where)
+{
+    run_pending(where);
+    if (!is_main_thread() || deferrals != 0)
+        return;
+    // Rare: another thread is between claiming the record and completing it. It publishes soon; sleeping instead of
+    // spinning lets it run even if this thread has a real-time priority.
+    while (being_written(slots[main_slot], sig)) {
+        constexpr timespec moment{0, 1000};
+        ::nanosleep(&moment, nullptr);
+    }
+    run_pending(where);
+}
+
+bool deferred() noexcept { return deferrals != 0; }
+
+void end_all_deferrals() noexcept { deferrals = 0; }
+
+void settle_and_restore() noexcept
+{
+    std::array<std::optional<arrival>, signal_count> unhandled;
+    for (int sig = 1; sig < nsig; ++sig) {
+        if (!claim(sig))
+            continue;
+        auto taken = take(slots[main_slot], sig);
+        if (!taken)
+            continue;
+        try {
+            registry::instance().wanted(sig)(
+                event{sig, siginfo(taken->info), taken->count, source_location::current()});
+        } catch (...) { // nowhere to go from a destructor: the signal takes the disposition that is put back
+            unhandled[index_of(sig)] = taken;
+        }
+    }
+    registry::instance().restore_all();
+    for (int sig = 1; sig < nsig; ++sig) {
+        auto late = take(slots[main_slot], sig); // arrived since the loop above
+        if (!late)
+            late = unhandled[index_of(sig)];
+        claim(sig);
+        if (late)
+            sys::resend_to_self(sig, late->info);
+    }
+}
+
+} // namespace detail
+
+defer_signals::defer_signals() noexcept
+    : active_(detail::is_main_thread())
+{
+    if (active_)
+        ++detail::deferrals;
+}
+
+defer_signals::~defer_signals()
+{
+    if (active_ && detail::deferrals > 0) // 0: a child forked by another thread has forgotten all guards
+        --detail::deferrals;
+}
+
+void defer_signals::release(source_location where)
+{
+    if (!active_)
+        return;
+    active_ = false;
+    if (detail::deferrals > 0)
+        --detail::deferrals;
+    check_signals(where);
+}
+
+} // namespace tocsin
