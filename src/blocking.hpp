@@ -18,16 +18,31 @@ inline long address(const void* pointer) noexcept { return reinterpret_cast<long
 /// Turns a result or a negated errno into what callers see: the result and no error, or -1 and the error.
 inline long to_result(std::error_code& ec, long result) noexcept
 {
-    ec.assign(result < 0 ? static_cast<int>(-result) : 0, std::generic_category());
-    return result < 0 ? -1 : result;
+    if (result < 0) [[unlikely]] {
+        ec.assign(static_cast<int>(-result), std::generic_category());
+        return -1;
+    }
+    if (ec.value() != 0)
+        ec.clear();
+    return result;
 }
 
-/// An interruptible system call with these arguments.
-template <class... Arguments>
-long enter(std::error_code& ec, source_location where, long number, Arguments... arguments)
+/// The same for the throwing forms, given the name of the call.
+inline long to_result(const char* name, long result)
 {
-    return to_result(
-        ec, tocsin::detail::interruptible(where, [&] { return sys::enter(number, detail::argument(arguments)...); }));
+    if (result < 0) [[unlikely]]
+        tocsin::detail::fail(static_cast<int>(-result), name);
+    return result;
+}
+
+/// An interruptible system call with these arguments; `errors` is what to_result() takes. Always inlined: the fewer
+/// calls deep the kernel is entered, the fewer returns are mispredicted (sys/syscall.hpp).
+template <class Errors, class... Arguments>
+[[gnu::always_inline]] inline long enter(Errors& errors, source_location where, long number, Arguments... arguments)
+{
+    return to_result(errors, tocsin::detail::interruptible(where, [&] {
+                         return tocsin::detail::kernel_call(number, detail::argument(arguments)...);
+                     }));
 }
 
 /// The throwing form of a call: runs the other form and throws what it reports.

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 
 #include <cerrno>
+#include <string>
 
 #include "blocking.hpp"
 
@@ -19,7 +20,7 @@ int open(const char* path, int flags, mode_t mode, std::error_code& ec, source_l
 
 int open(const char* path, int flags, mode_t mode, source_location where)
 {
-    return throwing("open", [&](std::error_code& ec) { return open(path, flags, mode, ec, where); });
+    return static_cast<int>(enter("open", where, SYS_openat, AT_FDCWD, path, flags, mode));
 }
 
 ssize_t read(int fd, void* buffer, std::size_t size, std::error_code& ec, source_location where)
@@ -29,7 +30,7 @@ ssize_t read(int fd, void* buffer, std::size_t size, std::error_code& ec, source
 
 ssize_t read(int fd, void* buffer, std::size_t size, source_location where)
 {
-    return throwing("read", [&](std::error_code& ec) { return read(fd, buffer, size, ec, where); });
+    return enter("read", where, SYS_read, fd, buffer, size);
 }
 
 ssize_t write(int fd, const void* buffer, std::size_t size, std::error_code& ec, source_location where)
@@ -39,7 +40,7 @@ ssize_t write(int fd, const void* buffer, std::size_t size, std::error_code& ec,
 
 ssize_t write(int fd, const void* buffer, std::size_t size, source_location where)
 {
-    return throwing("write", [&](std::error_code& ec) { return write(fd, buffer, size, ec, where); });
+    return enter("write", where, SYS_write, fd, buffer, size);
 }
 
 ssize_t readv(int fd, const iovec* parts, int count, std::error_code& ec, source_location where)
@@ -49,7 +50,7 @@ ssize_t readv(int fd, const iovec* parts, int count, std::error_code& ec, source
 
 ssize_t readv(int fd, const iovec* parts, int count, source_location where)
 {
-    return throwing("readv", [&](std::error_code& ec) { return readv(fd, parts, count, ec, where); });
+    return enter("readv", where, SYS_readv, fd, parts, count);
 }
 
 ssize_t writev(int fd, const iovec* parts, int count, std::error_code& ec, source_location where)
@@ -59,7 +60,7 @@ ssize_t writev(int fd, const iovec* parts, int count, std::error_code& ec, sourc
 
 ssize_t writev(int fd, const iovec* parts, int count, source_location where)
 {
-    return throwing("writev", [&](std::error_code& ec) { return writev(fd, parts, count, ec, where); });
+    return enter("writev", where, SYS_writev, fd, parts, count);
 }
 
 ssize_t pread(int fd, void* buffer, std::size_t size, off_t offset, std::error_code& ec, source_location where)
@@ -69,7 +70,7 @@ ssize_t pread(int fd, void* buffer, std::size_t size, off_t offset, std::error_c
 
 ssize_t pread(int fd, void* buffer, std::size_t size, off_t offset, source_location where)
 {
-    return throwing("pread", [&](std::error_code& ec) { return pread(fd, buffer, size, offset, ec, where); });
+    return enter("pread", where, SYS_pread64, fd, buffer, size, offset);
 }
 
 ssize_t pwrite(int fd, const void* buffer, std::size_t size, off_t offset, std::error_code& ec, source_location where)
@@ -79,7 +80,7 @@ ssize_t pwrite(int fd, const void* buffer, std::size_t size, off_t offset, std::
 
 ssize_t pwrite(int fd, const void* buffer, std::size_t size, off_t offset, source_location where)
 {
-    return throwing("pwrite", [&](std::error_code& ec) { return pwrite(fd, buffer, size, offset, ec, where); });
+    return enter("pwrite", where, SYS_pwrite64, fd, buffer, size, offset);
 }
 
 void close(int fd, std::error_code& ec, source_location where)
@@ -102,10 +103,7 @@ void flock(int fd, int operation, std::error_code& ec, source_location where)
     enter(ec, where, SYS_flock, fd, operation);
 }
 
-void flock(int fd, int operation, source_location where)
-{
-    return throwing("flock", [&](std::error_code& ec) { return flock(fd, operation, ec, where); });
-}
+void flock(int fd, int operation, source_location where) { enter("flock", where, SYS_flock, fd, operation); }
 
 void fcntl_lock(int fd, int command, struct ::flock* lock, std::error_code& ec, source_location where)
 {
@@ -136,8 +134,7 @@ ssize_t mq_receive(mqd_t queue, char* buffer, std::size_t size, unsigned* priori
 
 ssize_t mq_receive(mqd_t queue, char* buffer, std::size_t size, unsigned* priority, source_location where)
 {
-    return throwing("mq_receive",
-                    [&](std::error_code& ec) { return mq_receive(queue, buffer, size, priority, ec, where); });
+    return enter("mq_receive", where, SYS_mq_timedreceive, queue, buffer, size, priority, nullptr);
 }
 
 void mq_send(mqd_t queue, const char* message, std::size_t size, unsigned priority, std::error_code& ec,
@@ -148,18 +145,21 @@ void mq_send(mqd_t queue, const char* message, std::size_t size, unsigned priori
 
 void mq_send(mqd_t queue, const char* message, std::size_t size, unsigned priority, source_location where)
 {
-    return throwing("mq_send", [&](std::error_code& ec) { return mq_send(queue, message, size, priority, ec, where); });
+    enter("mq_send", where, SYS_mq_timedsend, queue, message, size, priority, nullptr);
 }
 
 long detail::call(syscall_number number, const long (&a)[6], std::error_code& ec)
 {
-    return to_result(
-        ec, interruptible(number.where, [&] { return sys::enter(number.number, a[0], a[1], a[2], a[3], a[4], a[5]); }));
+    return enter(ec, number.where, number.number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 long detail::call(syscall_number number, const long (&a)[6])
 {
-    return throwing("call", [&](std::error_code& ec) { return call(number, a, ec); });
+    const long result = tocsin::detail::interruptible(
+        number.where, [&] { return kernel_call(number.number, a[0], a[1], a[2], a[3], a[4], a[5]); });
+    if (result < 0) [[unlikely]]
+        fail(static_cast<int>(-result), "call: system call " + std::to_string(number.number));
+    return result;
 }
 
 } // namespace tocsin::blocking

@@ -19,7 +19,7 @@ ssize_t recv(int fd, void* buffer, std::size_t size, int flags, std::error_code&
 
 ssize_t recv(int fd, void* buffer, std::size_t size, int flags, source_location where)
 {
-    return throwing("recv", [&](std::error_code& ec) { return recv(fd, buffer, size, flags, ec, where); });
+    return enter("recv", where, SYS_recvfrom, fd, buffer, size, flags, nullptr, nullptr);
 }
 
 ssize_t send(int fd, const void* buffer, std::size_t size, int flags, std::error_code& ec, source_location where)
@@ -29,7 +29,7 @@ ssize_t send(int fd, const void* buffer, std::size_t size, int flags, std::error
 
 ssize_t send(int fd, const void* buffer, std::size_t size, int flags, source_location where)
 {
-    return throwing("send", [&](std::error_code& ec) { return send(fd, buffer, size, flags, ec, where); });
+    return enter("send", where, SYS_sendto, fd, buffer, size, flags, nullptr, 0);
 }
 
 ssize_t recvfrom(int fd, void* buffer, std::size_t size, int flags, sockaddr* from, socklen_t* from_size,
@@ -41,8 +41,7 @@ ssize_t recvfrom(int fd, void* buffer, std::size_t size, int flags, sockaddr* fr
 ssize_t recvfrom(int fd, void* buffer, std::size_t size, int flags, sockaddr* from, socklen_t* from_size,
                  source_location where)
 {
-    return throwing("recvfrom",
-                    [&](std::error_code& ec) { return recvfrom(fd, buffer, size, flags, from, from_size, ec, where); });
+    return enter("recvfrom", where, SYS_recvfrom, fd, buffer, size, flags, from, from_size);
 }
 
 ssize_t sendto(int fd, const void* buffer, std::size_t size, int flags, const sockaddr* to, socklen_t to_size,
@@ -54,8 +53,7 @@ ssize_t sendto(int fd, const void* buffer, std::size_t size, int flags, const so
 ssize_t sendto(int fd, const void* buffer, std::size_t size, int flags, const sockaddr* to, socklen_t to_size,
                source_location where)
 {
-    return throwing("sendto",
-                    [&](std::error_code& ec) { return sendto(fd, buffer, size, flags, to, to_size, ec, where); });
+    return enter("sendto", where, SYS_sendto, fd, buffer, size, flags, to, to_size);
 }
 
 ssize_t recvmsg(int fd, msghdr* message, int flags, std::error_code& ec, source_location where)
@@ -65,7 +63,7 @@ ssize_t recvmsg(int fd, msghdr* message, int flags, std::error_code& ec, source_
 
 ssize_t recvmsg(int fd, msghdr* message, int flags, source_location where)
 {
-    return throwing("recvmsg", [&](std::error_code& ec) { return recvmsg(fd, message, flags, ec, where); });
+    return enter("recvmsg", where, SYS_recvmsg, fd, message, flags);
 }
 
 ssize_t sendmsg(int fd, const msghdr* message, int flags, std::error_code& ec, source_location where)
@@ -75,7 +73,7 @@ ssize_t sendmsg(int fd, const msghdr* message, int flags, std::error_code& ec, s
 
 ssize_t sendmsg(int fd, const msghdr* message, int flags, source_location where)
 {
-    return throwing("sendmsg", [&](std::error_code& ec) { return sendmsg(fd, message, flags, ec, where); });
+    return enter("sendmsg", where, SYS_sendmsg, fd, message, flags);
 }
 
 int accept(int fd, sockaddr* from, socklen_t* from_size, std::error_code& ec, source_location where)
@@ -85,7 +83,7 @@ int accept(int fd, sockaddr* from, socklen_t* from_size, std::error_code& ec, so
 
 int accept(int fd, sockaddr* from, socklen_t* from_size, source_location where)
 {
-    return throwing("accept", [&](std::error_code& ec) { return accept(fd, from, from_size, ec, where); });
+    return static_cast<int>(enter("accept", where, SYS_accept4, fd, from, from_size, 0));
 }
 
 int accept4(int fd, sockaddr* from, socklen_t* from_size, int flags, std::error_code& ec, source_location where)
@@ -95,14 +93,17 @@ int accept4(int fd, sockaddr* from, socklen_t* from_size, int flags, std::error_
 
 int accept4(int fd, sockaddr* from, socklen_t* from_size, int flags, source_location where)
 {
-    return throwing("accept4", [&](std::error_code& ec) { return accept4(fd, from, from_size, flags, ec, where); });
+    return static_cast<int>(enter("accept4", where, SYS_accept4, fd, from, from_size, flags));
 }
 
 void connect(int fd, const sockaddr* to, socklen_t to_size, std::error_code& ec, source_location where)
 {
     for (;;) {
         check_signals(where);
-        const long result = sys::enter(SYS_connect, fd, reinterpret_cast<long>(to), to_size);
+        const long result = kernel_call(SYS_connect, fd, reinterpret_cast<long>(to), to_size);
+        // Not begun, or the kernel was about to go on with it: called again it waits for the same attempt.
+        if (result == -ERESTART)
+            continue;
         if (result != -EINTR) {
             to_result(ec, result);
             return;

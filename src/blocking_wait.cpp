@@ -6,7 +6,10 @@
 #include <sys/syscall.h>
 
 #include <cerrno>
+#include <cstring>
 #include <stdexcept>
+
+#include <tocsin/nudge.hpp>
 
 #include "blocking.hpp"
 
@@ -36,23 +39,80 @@ bool to_limit(const timespec* timeout, time_limit& limit, std::error_code& ec)
 }
 
 // A number of ready descriptors; no time left is 0 of them.
-int to_count(std::error_code& ec, long result)
+template <class Errors>
+int to_count(Errors& errors, long result)
 {
-    return static_cast<int>(to_result(ec, result == -ETIMEDOUT ? 0 : result));
+    return static_cast<int>(to_result(errors, result == -ETIMEDOUT ? 0 : result));
+}
+
+time_limit limit_of(int timeout_ms)
+{
+    return timeout_ms < 0 ? time_limit::never() : time_limit::after(timeout_ms * per_millisecond);
+}
+
+// As select(2) leaves a set in which nothing is ready: it touches whole words only.
+void clear(fd_set* set, int nfds)
+{
+    constexpr int per_word = 8 * sizeof(long);
+    if (set != nullptr)
+        std::memset(set, 0, static_cast<std::size_t>((nfds + per_word - 1) / per_word) * sizeof(long));
 }
 
 long wait_for_fds(pollfd* fds, nfds_t count, const time_limit& limit, const sigset_t* mask, source_location where)
 {
+    sigset_t open{};
+    if (const auto nudge = nudge_signal(); mask != nullptr && nudge) { // must not be kept out
+        open = *mask;
+        ::sigdelset(&open, *nudge);
+        mask = &open;
+    }
     return interruptible_until(where, limit, [&](timespec* time) {
-        return sys::enter(SYS_ppoll, address(fds), static_cast<long>(count), address(time), address(mask),
-                          kernel_set_size);
+        return kernel_call_within(time, SYS_ppoll, address(fds), static_cast<long>(count), address(time), address(mask),
+                                  kernel_set_size);
     });
+}
+
+long wait_for_events(int epfd, epoll_event* events, int max_events, const time_limit& limit, source_location where)
+{
+    return interruptible_until(where, limit, [&](const timespec* time) {
+        // Milliseconds, rounded up: never early.
+        const long ms = time == nullptr ? -1 : time->tv_sec * 1000 + (time->tv_nsec + 999'999) / 1'000'000;
+        return kernel_call_within(time, SYS_epoll_pwait, epfd, address(events), max_events, ms, 0, kernel_set_size);
+    });
+}
+
+// The kernel's older forms are a fifth cheaper, but count in milliseconds: for the first attempt only, so that what is
+// left of an interrupted wait is not rounded. Handlers run before the clock is read: their time is not the wait's.
+
+[[gnu::always_inline]] inline long wait_for_fds(pollfd* fds, nfds_t count, int timeout_ms, source_location where)
+{
+    check_signals(where);
+    const time_limit limit = limit_of(timeout_ms);
+#if defined(SYS_poll)
+    const long result = kernel_call(SYS_poll, address(fds), static_cast<long>(count), timeout_ms);
+    if (!was_interrupted(result))
+        return result;
+#endif
+    return wait_for_fds(fds, count, limit, nullptr, where);
+}
+
+[[gnu::always_inline]] inline long wait_for_events(int epfd, epoll_event* events, int max_events, int timeout_ms,
+                                                   source_location where)
+{
+    check_signals(where);
+    const time_limit limit = limit_of(timeout_ms);
+#if defined(SYS_epoll_wait)
+    const long result = kernel_call(SYS_epoll_wait, epfd, address(events), max_events, timeout_ms);
+    if (!was_interrupted(result))
+        return result;
+#endif
+    return wait_for_events(epfd, events, max_events, limit, where);
 }
 
 void sleep_on(clockid_t clock, std::chrono::nanoseconds until, source_location where)
 {
     if (until.count() <= 0)
-        return;
+        return check_signals(where);
     const timespec time = to_timespec(until.count());
     std::error_code ec;
     enter(ec, where, SYS_clock_nanosleep, clock, TIMER_ABSTIME, &time, nullptr);
@@ -64,13 +124,12 @@ void sleep_on(clockid_t clock, std::chrono::nanoseconds until, source_location w
 
 int poll(pollfd* fds, nfds_t count, int timeout_ms, std::error_code& ec, source_location where)
 {
-    const auto limit = timeout_ms < 0 ? time_limit::never() : time_limit::after(timeout_ms * per_millisecond);
-    return to_count(ec, wait_for_fds(fds, count, limit, nullptr, where));
+    return to_count(ec, wait_for_fds(fds, count, timeout_ms, where));
 }
 
 int poll(pollfd* fds, nfds_t count, int timeout_ms, source_location where)
 {
-    return throwing("poll", [&](std::error_code& ec) { return poll(fds, count, timeout_ms, ec, where); });
+    return to_count("poll", wait_for_fds(fds, count, timeout_ms, where));
 }
 
 int ppoll(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask, std::error_code& ec,
@@ -92,15 +151,22 @@ int select(int nfds, fd_set* readable, fd_set* writable, fd_set* exceptional, co
 {
     time_limit limit = time_limit::never();
     if (timeout != nullptr) {
-        const timespec time{timeout->tv_sec, timeout->tv_usec * 1000};
-        if (!to_limit(&time, limit, ec))
+        // select(2) takes a million microseconds and more.
+        timespec time{timeout->tv_sec, timeout->tv_usec < 0 ? -1 : timeout->tv_usec % 1'000'000 * 1000};
+        const bool endless = __builtin_add_overflow(time.tv_sec, timeout->tv_usec / 1'000'000, &time.tv_sec);
+        if (!endless && !to_limit(&time, limit, ec))
             return -1;
     }
     // The kernel writes the sets only when it succeeds, so an interrupted attempt leaves them as they were given.
-    return to_count(ec, interruptible_until(where, limit, [&](timespec* time) {
-                        return sys::enter(SYS_pselect6, nfds, address(readable), address(writable),
-                                          address(exceptional), address(time), 0);
-                    }));
+    const long result = interruptible_until(where, limit, [&](timespec* time) {
+        return kernel_call_within(time, SYS_pselect6, nfds, address(readable), address(writable), address(exceptional),
+                                  address(time), 0);
+    });
+    if (result == -ETIMEDOUT) {
+        for (fd_set* set : {readable, writable, exceptional})
+            clear(set, nfds);
+    }
+    return to_count(ec, result);
 }
 
 int select(int nfds, fd_set* readable, fd_set* writable, fd_set* exceptional, const timeval* timeout,
@@ -114,19 +180,12 @@ int select(int nfds, fd_set* readable, fd_set* writable, fd_set* exceptional, co
 int epoll_wait(int epfd, epoll_event* events, int max_events, int timeout_ms, std::error_code& ec,
                source_location where)
 {
-    const auto limit = timeout_ms < 0 ? time_limit::never() : time_limit::after(timeout_ms * per_millisecond);
-    return to_count(ec, interruptible_until(where, limit, [&](const timespec* time) {
-                        // Milliseconds, rounded up: never early.
-                        const long ms =
-                            time == nullptr ? -1 : time->tv_sec * 1000 + (time->tv_nsec + 999'999) / 1'000'000;
-                        return sys::enter(SYS_epoll_pwait, epfd, address(events), max_events, ms, 0, kernel_set_size);
-                    }));
+    return to_count(ec, wait_for_events(epfd, events, max_events, timeout_ms, where));
 }
 
 int epoll_wait(int epfd, epoll_event* events, int max_events, int timeout_ms, source_location where)
 {
-    return throwing("epoll_wait",
-                    [&](std::error_code& ec) { return epoll_wait(epfd, events, max_events, timeout_ms, ec, where); });
+    return to_count("epoll_wait", wait_for_events(epfd, events, max_events, timeout_ms, where));
 }
 
 pid_t waitpid(pid_t pid, int* status, int options, std::error_code& ec, source_location where)
@@ -136,7 +195,7 @@ pid_t waitpid(pid_t pid, int* status, int options, std::error_code& ec, source_l
 
 pid_t waitpid(pid_t pid, int* status, int options, source_location where)
 {
-    return throwing("waitpid", [&](std::error_code& ec) { return waitpid(pid, status, options, ec, where); });
+    return static_cast<pid_t>(enter("waitpid", where, SYS_wait4, pid, status, options, nullptr));
 }
 
 void waitid(idtype_t type, id_t id, siginfo_t* info, int options, std::error_code& ec, source_location where)
@@ -146,7 +205,7 @@ void waitid(idtype_t type, id_t id, siginfo_t* info, int options, std::error_cod
 
 void waitid(idtype_t type, id_t id, siginfo_t* info, int options, source_location where)
 {
-    return throwing("waitid", [&](std::error_code& ec) { return waitid(type, id, info, options, ec, where); });
+    enter("waitid", where, SYS_waitid, type, id, info, options, nullptr);
 }
 
 void nanosleep(const timespec* request, timespec* remaining, std::error_code& ec, source_location where)
@@ -156,15 +215,19 @@ void nanosleep(const timespec* request, timespec* remaining, std::error_code& ec
         ec.assign(request == nullptr ? EFAULT : EINVAL, std::generic_category());
         return;
     }
+    if (remaining != nullptr)
+        *remaining = *request; // a handler may throw before the first attempt
     to_result(ec, interruptible_until(where, limit, [&](const timespec* time) {
-                  timespec left{};
                   // Null: the time given ends after the last second that 64 bits of nanoseconds count.
                   const timespec* const sleep = time == nullptr ? request : time;
+                  timespec left = *sleep; // all of it, should the kernel not be entered
                   const long result = sleep->tv_sec == 0 && sleep->tv_nsec == 0
                                           ? 0
-                                          : sys::enter(SYS_nanosleep, address(sleep), address(&left));
+                                          : kernel_call(SYS_nanosleep, address(sleep), address(&left));
+                  // Before the handlers run, for the case that one throws. A sleep that the kernel itself resumed,
+                  // after SIGSTOP and SIGCONT, leaves an old rest behind.
                   if (remaining != nullptr)
-                      *remaining = left; // before the handlers run, for the case that one throws
+                      *remaining = result == 0 ? timespec{} : left;
                   return result;
               }));
 }
@@ -177,7 +240,7 @@ void nanosleep(const timespec* request, timespec* remaining, source_location whe
 void sleep_for(seconds time, source_location where)
 {
     const auto ns = time.nanoseconds("sleep_for");
-    if (ns.count() < 0)
+    if (time.given() < 0) // rounded up, a little less than 0 is 0
         throw std::invalid_argument("sleep_for: " + describe(time) + ": a time must not be negative");
     const timespec request = to_timespec(ns.count());
     nanosleep(&request, nullptr, where);
@@ -201,7 +264,7 @@ bool futex_wait(const std::uint32_t* word, std::uint32_t expected, std::optional
     timespec deadline{};
     if (timeout) {
         const auto ns = timeout->nanoseconds("futex_wait");
-        if (ns.count() < 0)
+        if (timeout->given() < 0)
             throw std::invalid_argument("futex_wait: " + describe(*timeout) + ": a timeout must not be negative");
         std::int64_t end = 0;
         if (__builtin_add_overflow(sys::monotonic_now(), ns.count(), &end))
@@ -211,8 +274,8 @@ bool futex_wait(const std::uint32_t* word, std::uint32_t expected, std::optional
     // An absolute deadline: an interrupted wait resumes with the time that is left, and the kernel looks at the word
     // again.
     const long result = interruptible(where, [&] {
-        return sys::enter(SYS_futex, address(word), FUTEX_WAIT_BITSET, expected, timeout ? address(&deadline) : 0, 0,
-                          static_cast<long>(FUTEX_BITSET_MATCH_ANY));
+        return kernel_call(SYS_futex, address(word), FUTEX_WAIT_BITSET, expected, timeout ? address(&deadline) : 0, 0,
+                           static_cast<long>(FUTEX_BITSET_MATCH_ANY));
     });
     to_result(ec, result == -EAGAIN || result == -ETIMEDOUT ? 0 : result);
     return result == 0 || result == -EAGAIN;

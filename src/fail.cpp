@@ -17,6 +17,8 @@ namespace detail {
 
 void fail(int error, const std::string& what) { throw std::system_error(error, std::generic_category(), what); }
 
+void fail(int error, const char* what) { throw std::system_error(error, std::generic_category(), what); }
+
 void require_in_range(signum sig, const char* function)
 {
     if (!sig.in_range())

@@ -13,6 +13,7 @@ namespace tocsin::detail {
 
 /// Throws std::system_error for an errno value.
 [[noreturn]] void fail(int error, const std::string& what);
+[[noreturn]] void fail(int error, const char* what);
 /// The same for a result of sys: nothing happens unless it is negative.
 inline void check(int result, const char* what)
 {

@@ -38,12 +38,12 @@ void require_known(int which, const char* function)
 itimerval exchange(int which, seconds delay, seconds interval, const char* function)
 {
     require_known(which, function);
+    const itimerval value{to_timeval(interval.nanoseconds(function)), to_timeval(delay.nanoseconds(function))};
     for (const seconds& time : {delay, interval}) {
-        if (time.nanoseconds(function) < nanoseconds{0})
+        if (time.given() < 0) // rounded up, a negative time above -1 ns would be 0 and disarm
             throw itimer_error(EINVAL, std::generic_category(),
                                std::string(function) + ": " + detail::describe(time) + ": a time must not be negative");
     }
-    const itimerval value{to_timeval(interval.nanoseconds(function)), to_timeval(delay.nanoseconds(function))};
     itimerval previous{};
     if (const int error = -sys::set_itimer(which, &value, &previous); error != 0)
         throw itimer_error(error, std::generic_category(), function);

@@ -2,6 +2,7 @@
 
 #include <ostream>
 
+#include <tocsin/nudge.hpp>
 #include <tocsin/safe_point.hpp>
 
 #include "fail.hpp"
@@ -12,9 +13,12 @@ namespace {
 
 sigset_t change_mask(int how, const signal_set& mask)
 {
-    const sigset_t native = mask.native();
-    sigset_t previous;
-    if (const int error = -sys::set_mask(how, &native, &previous); error != 0)
+    signal_set wanted = mask;
+    if (const auto nudge = nudge_signal(); nudge && how != SIG_UNBLOCK)
+        wanted.erase(*nudge); // it must reach a thread that blocks everything
+    const sigset_t native = wanted.native();
+    sigset_t previous{}; // the kernel writes the first words only
+    if (const int error = -sys::set_mask(how, &native, &previous); error != 0) [[unlikely]]
         detail::fail(error, "pthread_sigmask: how is " + to_string(static_cast<sigmask>(how)));
     return previous;
 }

@@ -7,6 +7,8 @@
 #include <string>
 
 #include <tocsin/error.hpp>
+#include <tocsin/nudge.hpp>
+#include <tocsin/signal_set.hpp>
 
 #include "fail.hpp"
 #include "registry.hpp"
@@ -21,16 +23,33 @@ namespace {
 // Which process of a line of forks this is; a thread's cached answer counts only for the one it was found in.
 constinit std::atomic<unsigned> generation{1};
 
+constinit int requested_nudge = 0; // by set_nudge_signal(); main thread, before claim_process()
+
 void empty_slot(slot& which) noexcept
 {
     which.pending().store(0, std::memory_order_relaxed);
     which.wake.store(0, std::memory_order_relaxed);
+    for (auto& writing : which.wakers) // threads that were, in the parent
+        writing.store(0, std::memory_order_relaxed);
     which.wake_error.store(0, std::memory_order_relaxed);
     for (record& each : which.records)
         each.word.store(0, std::memory_order_relaxed);
 }
 
-void before_fork() noexcept { registry::instance().lock(); }
+// The calling thread is the one that runs the main slot's handlers.
+void own_main_slot() noexcept
+{
+    slots[main_slot].owner.store(sys::this_thread(), std::memory_order_relaxed);
+    slots[main_slot].owner_tid.store(sys::gettid(), std::memory_order_relaxed);
+}
+
+constinit bool forked_by_main = false; // guarded by the registry's mutex, which is held across fork()
+
+void before_fork() noexcept
+{
+    registry::instance().lock();
+    forked_by_main = is_main_thread(); // in the child the answer would be yes for every thread
+}
 
 void after_fork_in_parent() noexcept { registry::instance().unlock(); }
 
@@ -38,18 +57,72 @@ void after_fork_in_parent() noexcept { registry::instance().unlock(); }
 // routine treats this process as foreign.
 void after_fork_in_child() noexcept
 {
+    const bool by_main = forked_by_main;
     registry::instance().unlock();
     empty_slot(slots[main_slot]);
-    if (!is_main_thread())
-        end_all_deferrals(); // the guards belong to a thread that does not exist here
+    if (!by_main) { // the guards and the runtime belong to a thread that does not exist here
+        end_all_deferrals();
+        forget_runtime();
+    }
     generation.fetch_add(1, std::memory_order_relaxed);
-    if (owner_pid.load(std::memory_order_relaxed) != 0)
-        owner_pid.store(sys::getpid(), std::memory_order_relaxed);
+    own_main_slot();
+    owner_pid.store(sys::getpid(), std::memory_order_relaxed);
     // Release pairs with the acquire fence that a signal's delivery on this, the only, thread implies.
-    owner_word.load(std::memory_order_relaxed)->store(1, std::memory_order_release);
+    if (auto* const word = owner_word.load(std::memory_order_relaxed);
+        word != nullptr) // null: forked in claim_process()
+        word->store(1, std::memory_order_release);
+}
+
+bool take_for_nudging(int sig) noexcept
+{
+    struct sigaction action = {};
+    if (sys::set_action(sig, nullptr, &action) < 0 || (action.sa_flags & SA_SIGINFO) != 0 ||
+        action.sa_handler != SIG_DFL)
+        return false; // in use
+    action.sa_sigaction = tocsin_nudged;
+    // Its handler only looks where it interrupted the thread: system calls of other code that it hits are restarted.
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+    ::sigfillset(&action.sa_mask);
+    if (sys::set_action(sig, &action, nullptr) != 0)
+        return false;
+    sigset_t own;
+    ::sigemptyset(&own);
+    ::sigaddset(&own, sig);
+    sys::set_mask(SIG_UNBLOCK, &own, nullptr); // it must reach a thread that has blocked everything before
+    return true;
+}
+
+// SIGURG first: its default action is to be ignored, so that one that is still on its way at exec() harms nobody, and as
+// a standard signal it is never refused. The kernel refuses a real-time signal of tgkill() when the receiver's queue is
+// full (RLIMIT_SIGPENDING), so those come last. 0 if all are in use.
+int take_nudge_signal(int except) noexcept
+{
+    if (requested_nudge != 0)
+        return requested_nudge != except && take_for_nudging(requested_nudge) ? requested_nudge : 0;
+    for (const int sig : {SIGURG, SIGSTKFLT}) {
+        if (sig != except && take_for_nudging(sig))
+            return sig;
+    }
+    for (int sig = SIGRTMAX; sig >= SIGRTMIN; --sig) {
+        if (sig != except && take_for_nudging(sig))
+            return sig;
+    }
+    return 0;
 }
 
 } // namespace
+
+void reserve_nudge_signal() noexcept
+{
+    if (nudge_number.load(std::memory_order_relaxed) == 0)
+        nudge_number.store(take_nudge_signal(0), std::memory_order_relaxed); // published by the disposition set next
+}
+
+void give_up_nudge_signal(int sig) noexcept
+{
+    if (nudge_number.load(std::memory_order_relaxed) == sig)
+        nudge_number.store(take_nudge_signal(sig), std::memory_order_relaxed);
+}
 
 void claim_process()
 {
@@ -59,13 +132,11 @@ void claim_process()
     const std::lock_guard hold(once);
     if (owner_word.load(std::memory_order_relaxed) != nullptr)
         return;
-    bool wiped = false;
-    void* const page = sys::map_wiped_page(wiped);
+    void* const page = sys::map_wiped_page();
     if (page == nullptr)
         fail(ENOMEM, "tocsin: no memory for the page that tells a forked child");
     auto* const word = new (page) std::atomic<std::uint32_t>(1);
-    if (!wiped)
-        owner_pid.store(sys::getpid(), std::memory_order_relaxed);
+    owner_pid.store(sys::getpid(), std::memory_order_relaxed); // published by the store of owner_word
     if (const int error = ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); error != 0)
         fail(error, "pthread_atfork");
     owner_word.store(word, std::memory_order_release); // pairs with the acquire load in in_owner_process()
@@ -79,9 +150,17 @@ bool is_main_thread() noexcept
     };
     static thread_local constinit answer cached;
     const unsigned now = generation.load(std::memory_order_relaxed);
-    if (cached.generation != now)
-        cached = {now, sys::gettid() == sys::getpid()};
-    return cached.is_main;
+    if (cached.generation == now)
+        return cached.is_main;
+    // Before claim_process() nobody counts forks, and fork() makes another thread the main one, but never the reverse:
+    // only yes is sure to last. Acquire pairs with the store there: pthread_atfork() has been called.
+    const bool counted = owner_word.load(std::memory_order_acquire) != nullptr;
+    const bool is_main = sys::gettid() == sys::getpid();
+    if (is_main || counted)
+        cached = {now, is_main};
+    if (is_main)
+        own_main_slot();
+    return is_main;
 }
 
 void require_main_thread(const char* function)
@@ -91,3 +170,26 @@ void require_main_thread(const char* function)
 }
 
 } // namespace tocsin::detail
+
+namespace tocsin {
+
+std::optional<signum> nudge_signal() noexcept
+{
+    const int sig = detail::nudge_number.load(std::memory_order_relaxed);
+    return sig == 0 ? std::nullopt : std::optional<signum>(sig);
+}
+
+void set_nudge_signal(signum sig)
+{
+    detail::require_main_thread("set_nudge_signal");
+    detail::require_in_range(sig, "set_nudge_signal");
+    if (signal_set{SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP}.contains(sig) ||
+        detail::is_reserved(sig))
+        throw std::invalid_argument("set_nudge_signal: " + sig.name() + " cannot be kept for nudging");
+    if (nudge_signal())
+        throw std::logic_error("set_nudge_signal: " + sig.name() + ": " + nudge_signal()->name() +
+                               " has been taken with the first handler");
+    detail::requested_nudge = sig;
+}
+
+} // namespace tocsin

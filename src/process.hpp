@@ -9,9 +9,19 @@ namespace tocsin::detail {
 /// Errors: std::system_error with ENOMEM. Context: any thread.
 void claim_process();
 
+/// Takes the signal for nudging, once; called before a handler of ours is installed. Context: main thread.
+void reserve_nudge_signal() noexcept;
+
+/// The program is about to set a disposition of its own for `sig`: if that is the one for nudging, another takes its
+/// place. Context: main thread.
+void give_up_nudge_signal(int sig) noexcept;
+
 /// The calling thread is the main thread: on Linux the initial thread of the process, which after fork() is the thread
 /// that forked. Context: any thread, ordinary code. Cheap: a system call only the first time in a thread.
 bool is_main_thread() noexcept;
+
+/// Forgets the runtime object of a thread that is gone. Context: main thread of a child forked by another thread.
+void forget_runtime() noexcept;
 
 /// Throws thread_error unless on the main thread.
 void require_main_thread(const char* function);

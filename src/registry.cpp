@@ -11,6 +11,9 @@
 #include "trip.hpp"
 
 namespace tocsin::detail {
+
+constinit std::atomic<std::uint64_t> given_ignore{0};
+
 namespace {
 
 // A disposition that other code installed, kept so that it can be put back.
@@ -29,9 +32,26 @@ struct foreign_handler final : callable_base {
     struct sigaction action;
 };
 
-bool is_trip(const struct sigaction& action) noexcept
+bool is_ignore(const struct sigaction& action) noexcept
 {
-    return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == tocsin_trip;
+    return (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == SIG_IGN;
+}
+
+// Sets the disposition and keeps given_ignore right. Relaxed: its reader needs that one word only.
+int give(int sig, const struct sigaction& action, bool ignored_before) noexcept
+{
+    std::uint64_t bit = is_ignore(action) && !ignored_before ? bit_of(sig) : 0;
+    given_ignore.fetch_or(bit, std::memory_order_relaxed);
+    const int result = sys::set_action(sig, &action, nullptr);
+    if (result < 0)
+        bit = 0; // SIGKILL, SIGSTOP
+    given_ignore.fetch_and(~bit_of(sig) | bit, std::memory_order_relaxed);
+    return result;
+}
+
+bool is_nudge(const struct sigaction& action) noexcept
+{
+    return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == tocsin_nudged;
 }
 
 struct sigaction trip_action() noexcept
@@ -58,9 +78,9 @@ handler registry::to_handler(int sig, const struct sigaction& action) const
 {
     if (is_trip(action))
         return entries_[index_of(sig)].wanted;
-    if ((action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == SIG_DFL)
+    if (action.sa_handler == SIG_DFL || is_nudge(action)) // the program has set nothing there
         return default_action;
-    if ((action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == SIG_IGN)
+    if (is_ignore(action))
         return ignore;
     handler result;
     result.kind_ = handler_kind::foreign;
@@ -83,6 +103,7 @@ handler registry::install(int sig, handler what, const char* function)
         break;
     case handler_kind::callable:
         claim_process();
+        reserve_nudge_signal();
         action = trip_action();
         break;
     }
@@ -92,11 +113,19 @@ handler registry::install(int sig, handler what, const char* function)
     if (sys::set_action(sig, nullptr, &before) < 0 || is_reserved(sig))
         fail(EINVAL, std::string(function) + ": signal " + std::to_string(sig) + " is reserved by the C library");
     handler previous = to_handler(sig, before); // may throw: nothing has changed
+    if (is_nudge(before)) {
+        if (what.kind_ == handler_kind::default_action)
+            return previous;       // it has that for everybody but us
+        give_up_nudge_signal(sig); // one that is on its way still finds a handler, the old or the new
+        before = {};
+    }
     if (what.kind_ == handler_kind::callable) {
         // Before the disposition, so that the first trip finds its way. Release pairs with tocsin_trip()'s load.
         routes[index_of(sig)].fetch_or(std::uint64_t{1} << main_slot, std::memory_order_release);
     }
-    if (const int error = -sys::set_action(sig, &action, nullptr); error > 0)
+    if (!mine.ignored_before)
+        mine.ignored_before = is_ignore(before);
+    if (const int error = -give(sig, action, *mine.ignored_before); error > 0)
         fail(error, std::string(function) + ": the disposition of " + signum(sig).name() + " cannot be changed");
     if (!mine.changed) {
         mine.original = before;
@@ -168,7 +197,7 @@ void registry::restore_all() noexcept
             continue;
         struct sigaction now = {};
         if (sys::set_action(sig, nullptr, &now) == 0 && is_ours(now, mine.wanted))
-            sys::set_action(sig, &mine.original, nullptr);
+            give(sig, mine.original, *mine.ignored_before);
         std::swap(dropped, mine.wanted);
         std::swap(mine.wanted, mine.original_wanted);
         mine.changed = false;

@@ -3,14 +3,22 @@
 // What the program wants to happen for each signal, and what was there before it. Ordinary code, one mutex, any thread.
 
 #include <array>
+#include <atomic>
 #include <csignal>
+#include <cstdint>
 #include <mutex>
+#include <optional>
 
 #include <tocsin/handler.hpp>
 
 #include "slot.hpp"
 
 namespace tocsin::detail {
+
+/// The signals that tocsin has set to "ignore" and that were not ignored when it first changed them: an executed
+/// program would inherit that. Written under the registry's mutex, read anywhere; a bit is set before the kernel's
+/// disposition changes and cleared after.
+extern constinit std::atomic<std::uint64_t> given_ignore;
 
 class registry {
 public:
@@ -44,8 +52,9 @@ public:
 
 private:
     struct entry {
-        handler wanted;       // what install() set last
-        bool changed = false; // since begin_scope(): the two below tell what was there before
+        handler wanted;                     // what install() set last
+        std::optional<bool> ignored_before; // when install() was first called for it
+        bool changed = false;               // since begin_scope(): the two below tell what was there before
         struct sigaction original {};
         handler original_wanted;
     };

@@ -22,6 +22,7 @@ runtime::runtime()
     detail::require_main_thread("runtime");
     if (active)
         throw std::logic_error("runtime: another one is alive");
+    detail::claim_process(); // so that a child forked by another thread forgets this one
     auto& registry = detail::registry::instance();
     const auto replace_default = [&](int sig, handler with) {
         if (registry.current(sig) == default_action)
@@ -41,9 +42,11 @@ runtime::runtime()
 
 runtime::~runtime()
 {
-    detail::settle_and_restore();
+    detail::restore_and_resend();
     active = false;
 }
+
+void detail::forget_runtime() noexcept { active = false; }
 
 void detail::die_of_interrupt() noexcept
 {

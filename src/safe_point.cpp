@@ -1,15 +1,16 @@
 #include "safe_point.hpp"
 
-#include <array>
 #include <bit>
 #include <ctime>
 #include <string>
 #include <system_error>
 
+#include "interruptible.hpp"
 #include "process.hpp"
 #include "registry.hpp"
 #include "slot.hpp"
 #include "sys/sys.hpp"
+#include "trip.hpp"
 
 namespace tocsin {
 namespace detail {
@@ -17,6 +18,8 @@ namespace {
 
 // Guards alive on the main thread, the only one that runs handlers and so the only one that reads this.
 constinit unsigned deferrals = 0;
+
+constinit std::atomic<std::uint64_t> nothing_pending{0};
 
 // Claims one bit. Acquire pairs with the fetch_or in deliver(); seq_cst as that is.
 bool claim(int sig) noexcept
@@ -51,8 +54,18 @@ void report_wake_error() noexcept
 void meet_disposition(int sig, siginfo_t& info) noexcept
 {
     const handler_kind now = registry::instance().wanted(sig).type();
-    if (now == handler_kind::default_action && !registry::instance().is_installed(sig))
+    if (now != handler_kind::ignore && !registry::instance().is_installed(sig))
         sys::resend_to_self(sig, info);
+}
+
+// Rare: another thread is between claiming the record and completing it. It publishes soon; sleeping instead of spinning
+// lets it run even if this thread has a real-time priority.
+void wait_while_written(int sig) noexcept
+{
+    while (being_written(slots[main_slot], sig)) {
+        constexpr timespec moment{0, 1000};
+        ::nanosleep(&moment, nullptr);
+    }
 }
 
 // True if a handler ran.
@@ -91,7 +104,7 @@ bool being_written(const slot& in, int sig) noexcept
 
 std::size_t run_pending(source_location where)
 {
-    if (!is_main_thread())
+    if (!is_main_thread() || !state_is_current())
         return 0;
     report_wake_error();
     std::size_t ran = 0;
@@ -112,43 +125,32 @@ void run_raised(int sig, source_location where)
     run_pending(where);
     if (!is_main_thread() || deferrals != 0)
         return;
-    // Rare: another thread is between claiming the record and completing it. It publishes soon; sleeping instead of
-    // spinning lets it run even if this thread has a real-time priority.
-    while (being_written(slots[main_slot], sig)) {
-        constexpr timespec moment{0, 1000};
-        ::nanosleep(&moment, nullptr);
-    }
+    wait_while_written(sig);
     run_pending(where);
+}
+
+const std::atomic<std::uint64_t>& call_gate() noexcept
+{
+    // What is pending must not stop a call whose thread runs no handlers now: it would never block again.
+    const bool runs_handlers = slots[main_slot].owner.load(std::memory_order_relaxed) == sys::this_thread() &&
+                               deferrals == 0 && state_is_current();
+    return runs_handlers ? main_pending : nothing_pending;
 }
 
 bool deferred() noexcept { return deferrals != 0; }
 
 void end_all_deferrals() noexcept { deferrals = 0; }
 
-void settle_and_restore() noexcept
+void restore_and_resend() noexcept
 {
-    std::array<std::optional<arrival>, signal_count> unhandled;
-    for (int sig = 1; sig < nsig; ++sig) {
-        if (!claim(sig))
-            continue;
-        auto taken = take(slots[main_slot], sig);
-        if (!taken)
-            continue;
-        try {
-            registry::instance().wanted(sig)(
-                event{sig, siginfo(taken->info), taken->count, source_location::current()});
-        } catch (...) { // nowhere to go from a destructor: the signal takes the disposition that is put back
-            unhandled[index_of(sig)] = taken;
-        }
-    }
     registry::instance().restore_all();
     for (int sig = 1; sig < nsig; ++sig) {
-        auto late = take(slots[main_slot], sig); // arrived since the loop above
-        if (!late)
-            late = unhandled[index_of(sig)];
+        if (registry::instance().is_installed(sig))
+            continue; // its handler is older than the scope and stays, and so does what is pending for it
+        wait_while_written(sig);
         claim(sig);
-        if (late)
-            sys::resend_to_self(sig, late->info);
+        if (auto taken = take(slots[main_slot], sig))
+            sys::resend_to_self(sig, taken->info);
     }
 }
 
@@ -157,8 +159,13 @@ void settle_and_restore() noexcept
 defer_signals::defer_signals() noexcept
     : active_(detail::is_main_thread())
 {
-    if (active_)
-        ++detail::deferrals;
+    if (!active_)
+        return;
+    try { // so that a child forked by another thread forgets this guard
+        detail::claim_process();
+    } catch (...) { // no memory: the guard works all the same
+    }
+    ++detail::deferrals;
 }
 
 defer_signals::~defer_signals()

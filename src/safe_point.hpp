@@ -14,8 +14,8 @@ void end_all_deferrals() noexcept;
 /// this moment. Context: any thread.
 void run_raised(int sig, source_location where);
 
-/// Like run_pending(), but what handlers throw is dropped and the signal kept for resend_kept().
-/// Then restores dispositions and sends what was kept again. Context: main thread.
-void settle_and_restore() noexcept;
+/// Restores the dispositions of the registry's scope; signals still pending take them, with their original information.
+/// Context: main thread.
+void restore_and_resend() noexcept;
 
 } // namespace tocsin::detail

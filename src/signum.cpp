@@ -1,7 +1,6 @@
 #include <tocsin/signum.hpp>
 
 #include <array>
-#include <cctype>
 #include <charconv>
 #include <cstring>
 #include <ostream>
@@ -67,10 +66,10 @@ std::string signum::name() const
         if (each.number == number_)
             return "SIG" + std::string(each.name);
     }
+    if (number_ < SIGRTMIN || number_ > SIGRTMAX)
+        return "signal " + std::to_string(number_);
     const int from_min = number_ - SIGRTMIN;
     const int to_max = SIGRTMAX - number_;
-    if (from_min < 0 || to_max < 0)
-        return "signal " + std::to_string(number_);
     if (from_min <= to_max)
         return from_min == 0 ? "SIGRTMIN" : "SIGRTMIN+" + std::to_string(from_min);
     return to_max == 0 ? "SIGRTMAX" : "SIGRTMAX-" + std::to_string(to_max);
@@ -79,8 +78,10 @@ std::string signum::name() const
 std::optional<signum> parse_signal(std::string_view text)
 {
     std::string upper(text);
-    for (char& c : upper)
-        c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    for (char& c : upper) { // not std::toupper: a Turkish locale has another capital of i
+        if (c >= 'a' && c <= 'z')
+            c = static_cast<char>(c - 'a' + 'A');
+    }
     std::string_view name = upper;
     if (name.starts_with("SIG"))
         name.remove_prefix(3);

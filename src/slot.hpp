@@ -46,14 +46,18 @@ struct record {
 struct wake_target {
     int fd = -1;
     bool warn_on_full_buffer = true;
+    /// Alternates with every change: whoever writes is counted under the one it has seen.
+    unsigned turn = 0;
 
     [[nodiscard]] constexpr std::uint64_t pack() const noexcept
     {
-        return static_cast<std::uint32_t>(fd + 1) | (std::uint64_t{!warn_on_full_buffer} << 32);
+        return static_cast<std::uint32_t>(fd + 1) | std::uint64_t{!warn_on_full_buffer} << 32 |
+               std::uint64_t{turn} << 33;
     }
     static constexpr wake_target unpack(std::uint64_t word) noexcept
     {
-        return {static_cast<int>(static_cast<std::uint32_t>(word)) - 1, ((word >> 32) & 1U) == 0};
+        return {static_cast<int>(static_cast<std::uint32_t>(word)) - 1, ((word >> 32) & 1U) == 0,
+                static_cast<unsigned>((word >> 33) & 1U)};
     }
 };
 
@@ -63,8 +67,15 @@ struct slot {
     std::atomic<std::uint64_t>& pending() noexcept;
     /// A packed wake_target: gets one byte, the signal's number, for every arrival.
     std::atomic<std::uint64_t> wake{0};
+    /// Trip routines that may be writing to the descriptor they saw, by its turn. Whoever changes `wake` waits for the old
+    /// turn's to reach 0: after that the descriptor may be closed. By turn, so that a flood cannot keep it waiting.
+    std::atomic<unsigned> wakers[2]{};
     /// The errno of the last byte that could not be written and must be reported, or 0.
     std::atomic<int> wake_error{0};
+    /// The thread that runs the handlers, as sys::this_thread() and as gettid(2) tell it. 0 while it is not known; no
+    /// disposition of ours is set before.
+    std::atomic<std::uintptr_t> owner{0};
+    std::atomic<int> owner_tid{0};
     record records[signal_count];
 
 private:

@@ -60,8 +60,12 @@ timerfd_value_ns timerfd_settime_ns(int fd, nanoseconds initial, nanoseconds int
 
 timerfd_value timerfd_settime(int fd, seconds initial, seconds interval, int flags)
 {
-    return to_seconds(
-        timerfd_settime_ns(fd, initial.nanoseconds("timerfd_settime"), interval.nanoseconds("timerfd_settime"), flags));
+    const nanoseconds exact[] = {initial.nanoseconds("timerfd_settime"), interval.nanoseconds("timerfd_settime")};
+    for (const seconds& time : {initial, interval}) {
+        if (time.given() < 0) // rounded up, a negative time above -1 ns would be 0 and disarm
+            detail::fail(EINVAL, "timerfd_settime: " + detail::describe(time) + ": a time must not be negative");
+    }
+    return to_seconds(timerfd_settime_ns(fd, exact[0], exact[1], flags));
 }
 
 timerfd_value_ns timerfd_gettime_ns(int fd)
@@ -78,6 +82,7 @@ timer_fd& timer_fd::operator=(timer_fd&& other) noexcept
 {
     if (this != &other) {
         close();
+        nonblock_ = other.nonblock_;
         fd_ = other.release();
     }
     return *this;
@@ -115,11 +120,17 @@ std::uint64_t timer_fd::read(source_location where)
 timer_read timer_fd::try_read(std::error_code& ec) noexcept
 {
     ec.clear();
+    if (fd_ < 0) { // poll() would pass over it
+        ec.assign(EBADF, std::generic_category());
+        return {};
+    }
     pollfd ready{fd_, POLLIN, 0};
     std::uint64_t count = 0;
     int error = 0;
     // Look first: the descriptor may be a blocking one.
-    if (const int result = sys::poll_now(&ready, 1); result > 0)
+    if (nonblock_)
+        error = read_count(fd_, count);
+    else if (const int result = sys::poll_now(&ready, 1); result > 0)
         error = (ready.revents & POLLNVAL) != 0 ? EBADF : read_count(fd_, count);
     else
         error = result < 0 && result != -EINTR ? -result : EAGAIN;

@@ -19,23 +19,23 @@ constinit std::atomic<std::uint64_t> routes[signal_count]{};
 constinit slot slots[slot_count]{};
 constinit std::atomic<std::atomic<std::uint32_t>*> owner_word{nullptr};
 constinit std::atomic<int> owner_pid{0};
+constinit std::atomic<int> nudge_number{0};
 
-namespace {
-
-// Between fork() and the moment the child has renewed the state (fork.cpp), or in a child made behind the C library's
-// back, the state still says what the parent meant: it must not be touched.
+// Between fork() and the moment the child has renewed the state (process.cpp), or in a child made behind the C
+// library's back, the state still says what the parent meant: it must not be touched.
+//   The word tells a child that has its own copy of the memory, also one with the same process id (process 1 of a pid
+//   namespace made by process 1 of another).
+//   The process id tells a child that shares the memory: vfork(), clone(CLONE_VM). Nothing there differs from the
+//   parent: memory and registers are the same, and a signal's frame does not name who receives it. Only the kernel
+//   knows.
 bool in_owner_process() noexcept
 {
-    // Acquire pairs with the release store in claim_process(): whoever sees the page sees it filled in.
-    const auto* const word = owner_word.load(std::memory_order_acquire);
-    if (word == nullptr)
+    if (!state_is_current())
         return false;
-    // Relaxed: written before the disposition was installed, and by the kernel at fork.
-    if (word->load(std::memory_order_relaxed) == 0)
-        return false;
-    const int pid = owner_pid.load(std::memory_order_relaxed); // set before owner_word, in claim_process()
-    return pid == 0 || pid == sys::getpid();
+    return owner_pid.load(std::memory_order_relaxed) == sys::getpid(); // set before owner_word, in claim_process()
 }
+
+namespace {
 
 // The kernel raised it for the instruction that was running: to return would run that instruction again, for ever.
 bool is_fault(int sig, const siginfo_t& info) noexcept
@@ -49,6 +49,9 @@ bool is_fault(int sig, const siginfo_t& info) noexcept
 
 // The signal is blocked while we are here: the copy sent takes the default action when the handler returns, with the
 // original information in the core dump.
+// A child that shares the parent's memory has dispositions of its own, copied when it was made, so its parent keeps the
+// handler. Only CLONE_SIGHAND shares them, and makes a process of its own only without CLONE_THREAD: the signal ends
+// that child alone, but its parent's disposition is the default from then on, as after any sigaction() of such a child.
 void take_default_action(int sig, siginfo_t& info) noexcept
 {
     struct sigaction action = {};
@@ -76,35 +79,72 @@ void write_record(record& into, const siginfo_t& info) noexcept
     into.word.fetch_xor(record::writing | record::full, std::memory_order_release);
 }
 
-// After the pending bit is public, so that who reads the byte finds the signal.
-void wake(slot& target, int sig) noexcept
+// The signal came to another thread than the one that must react, which may be asleep: that one is told by a signal of
+// its own that records nothing. Not by the same signal again, which would be recorded twice and would kill the process if
+// its disposition had become the default meanwhile. Sent whether or not the owner is in a call: to know that, every call
+// would have to pay for a store and a fence.
+void nudge_owner(slot& target) noexcept
 {
-    const auto where = wake_target::unpack(target.wake.load(std::memory_order_seq_cst)); // pairs with set_wakeup_fd()
-    if (where.fd < 0)
+    // Relaxed, all three: written before a disposition of ours was set, or by the only thread of a forked child.
+    if (target.owner.load(std::memory_order_relaxed) == sys::this_thread())
         return;
+    const int sig = nudge_number.load(std::memory_order_relaxed);
+    if (sig != 0)
+        sys::nudge(target.owner_tid.load(std::memory_order_relaxed), sig);
+}
+
+// The whole pending state is this one word, changed by read-modify-writes only: with a flag per signal beside a global
+// one, two threads that trip at once can lose a signal under the C++ memory model.
+void publish(slot& target, int sig) noexcept
+{
+    // Pairs with the fetch_and in run_pending().
+    const std::uint64_t before = target.pending().fetch_or(bit_of(sig), std::memory_order_seq_cst);
+    if ((before & bit_of(sig)) == 0) // else the one that set it has told the owner: a flood nudges once
+        nudge_owner(target);
+}
+
+// Writes the byte and keeps what went wrong for a safe point to report.
+void write_wake_byte(slot& target, int sig, const wake_target& where) noexcept
+{
     const int error = sys::write_byte(where.fd, static_cast<unsigned char>(sig));
     if (error == 0 || (error == EAGAIN && !where.warn_on_full_buffer))
         return;
     // Release pairs with the exchange in report_wake_error(); the bit is set again so that a safe point looks (it finds
     // no record and calls nothing).
     target.wake_error.store(error, std::memory_order_release);
-    target.pending().fetch_or(bit_of(sig), std::memory_order_seq_cst);
+    publish(target, sig);
+}
+
+// After the pending bit is public, so that who reads the byte finds the signal.
+void wake(slot& target, int sig) noexcept
+{
+    std::uint64_t seen = target.wake.load(std::memory_order_seq_cst);
+    while (wake_target::unpack(seen).fd >= 0) {
+        const wake_target where = wake_target::unpack(seen);
+        // Counted, then looked at again: a store-buffer handshake with set_wakeup_fd(), which changes the word and then
+        // looks at the count. seq_cst on both sides.
+        target.wakers[where.turn].fetch_add(1, std::memory_order_seq_cst);
+        const std::uint64_t now = target.wake.load(std::memory_order_seq_cst);
+        if (now == seen)
+            write_wake_byte(target, sig, where);
+        target.wakers[where.turn].fetch_sub(1, std::memory_order_release); // pairs with the load in set_wakeup_fd()
+        if (now == seen)
+            return;
+        seen = now;
+    }
 }
 
 void deliver(slot& target, int sig, const siginfo_t& info) noexcept
 {
     write_record(target.records[index_of(sig)], info);
-    // The whole pending state is this one word, changed by read-modify-writes only: with a flag per signal beside a
-    // global one, two threads that trip at once can lose a signal under the C++ memory model.
-    // Pairs with the fetch_and in run_pending(); seq_cst for the handshake with an owner about to sleep (wait.cpp).
-    target.pending().fetch_or(bit_of(sig), std::memory_order_seq_cst);
+    publish(target, sig);
     wake(target, sig);
 }
 
 } // namespace
 } // namespace tocsin::detail
 
-extern "C" void tocsin_trip(int sig, siginfo_t* info, void* /*context*/) noexcept
+extern "C" void tocsin_trip(int sig, siginfo_t* info, void* context) noexcept
 {
     using namespace tocsin::detail;
     const int saved_errno = errno;
@@ -115,6 +155,12 @@ extern "C" void tocsin_trip(int sig, siginfo_t* info, void* /*context*/) noexcep
         std::uint64_t targets = routes[index_of(sig)].load(std::memory_order_acquire);
         for (; targets != 0; targets &= targets - 1)
             deliver(slots[std::countr_zero(targets)], sig, *info);
+        tocsin::sys::redirect(context);
     }
     errno = saved_errno;
+}
+
+extern "C" void tocsin_nudged(int /*sig*/, siginfo_t* /*info*/, void* context) noexcept
+{
+    tocsin::sys::redirect(context);
 }

@@ -4,6 +4,8 @@
 
 #include <stdexcept>
 
+#include <tocsin/nudge.hpp>
+
 #include "fail.hpp"
 #include "interruptible.hpp"
 #include "process.hpp"
@@ -19,11 +21,13 @@ constexpr std::size_t kernel_set_size = 8; // bytes: 64 signals
 siginfo wait_for(const signal_set& set, const detail::time_limit& limit, const char* function, bool& timed_out,
                  source_location where)
 {
-    const sigset_t native = set.native();
+    sigset_t native = set.native();
+    if (const auto nudge = nudge_signal()) // ours: it is to interrupt the wait, not to end it
+        ::sigdelset(&native, *nudge);
     siginfo_t info{};
     const long result = detail::interruptible_until(where, limit, [&](const timespec* time) {
-        return sys::enter(SYS_rt_sigtimedwait, reinterpret_cast<long>(&native), reinterpret_cast<long>(&info),
-                          reinterpret_cast<long>(time), kernel_set_size);
+        return detail::kernel_call_within(time, SYS_rt_sigtimedwait, reinterpret_cast<long>(&native),
+                                          reinterpret_cast<long>(&info), reinterpret_cast<long>(time), kernel_set_size);
     });
     timed_out = result == -EAGAIN || result == -ETIMEDOUT;
     if (result < 0 && !timed_out)
@@ -49,7 +53,7 @@ siginfo sigwaitinfo(const signal_set& set, source_location where) { return wait_
 std::optional<siginfo> sigtimedwait(const signal_set& set, seconds timeout, source_location where)
 {
     const auto time = timeout.nanoseconds("sigtimedwait");
-    if (time.count() < 0)
+    if (timeout.given() < 0) // rounded up, a little less than 0 is 0
         throw std::invalid_argument("sigtimedwait: " + detail::describe(timeout) + ": a timeout must not be negative");
     bool timed_out = false;
     const siginfo info = wait_for(set, detail::time_limit::after(time.count()), "sigtimedwait", timed_out, where);

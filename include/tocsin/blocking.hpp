@@ -28,14 +28,19 @@
 ///
 /// Context: any thread; handlers run on the main thread only, on others an interrupted call just goes on.
 /// Errors: std::system_error with the errno and the name of the call; in the form that takes a std::error_code, that
-/// code (and -1 where a number is returned). What handlers throw comes out of both forms. Limit: a signal whose
-/// disposition has SA_RESTART (siginterrupt(sig, false)) does not interrupt calls the kernel restarts.
+/// code (and -1 where a number is returned). What handlers throw comes out of both forms.
+/// Guarantee: a signal that arrives between the last look and the kernel interrupts the call; one that another thread
+/// takes does too; so does one with SA_RESTART (siginterrupt(sig, false)).
 namespace tocsin::blocking {
 
 /// open(2).
 TOCSIN_API int open(const char* path, int flags, mode_t mode = 0, source_location where = source_location::current());
 TOCSIN_API int open(const char* path, int flags, mode_t mode, std::error_code& ec,
                     source_location where = source_location::current());
+inline int open(const char* path, int flags, std::error_code& ec, source_location where = source_location::current())
+{
+    return open(path, flags, 0, ec, where);
+}
 
 /// read(2).
 TOCSIN_API ssize_t read(int fd, void* buffer, std::size_t size, source_location where = source_location::current());
@@ -189,8 +194,9 @@ TOCSIN_API void mq_send(mqd_t queue, const char* message, std::size_t size, unsi
 TOCSIN_API void mq_send(mqd_t queue, const char* message, std::size_t size, unsigned priority, std::error_code& ec,
                         source_location where = source_location::current());
 
-/// Sleeps for at least `time`, on the monotonic clock. Errors: std::invalid_argument for a negative time or NaN;
-/// std::overflow_error for a time that does not fit.
+/// Sleeps for at least `time`, on the monotonic clock.
+/// Errors: std::invalid_argument for a negative time or NaN; std::overflow_error for a time that does not fit.
+/// The clock gives a sleep no other errors, so that there is no form with a std::error_code.
 TOCSIN_API void sleep_for(seconds time, source_location where = source_location::current());
 
 /// Sleeps until the clock has reached `time`; returns at once if it has. A change of the realtime clock is followed.
@@ -223,8 +229,7 @@ TOCSIN_API bool futex_wait(const std::uint32_t* word, std::uint32_t expected, st
 /// The number of a system call, and where call() is called.
 struct syscall_number {
     template <std::integral T>
-    constexpr syscall_number(
-        T n, source_location w = source_location::current()) noexcept // NOLINT(google-explicit-constructor)
+    constexpr syscall_number(T n, source_location w = source_location::current()) noexcept
         : number(static_cast<long>(n))
         , where(w)
     {}

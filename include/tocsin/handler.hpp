@@ -84,7 +84,6 @@ public:
 
     handler() noexcept = default;
 
-    // NOLINTBEGIN(google-explicit-constructor): signal(SIGTERM, f) must read as it does in the reference.
     handler(disposition what) noexcept
         : kind_(what == disposition::ignore ? kind::ignore : kind::default_action)
     {}
@@ -93,9 +92,10 @@ public:
     handler(void (*function)(int));
     handler(std::nullptr_t) = delete;
 
-    /// Any callable that takes (const event&), (signum or int), or nothing; the first form that fits is used.
-    /// Runs later at a safe point of the main thread, never inside the signal handler: it may do anything, throwing
-    /// included. Errors: std::invalid_argument for an empty std::function or a null pointer.
+    /// Any callable that takes (const event&), (signum or int), or nothing; the first form that fits is used. Runs
+    /// later at a safe point of the main thread, never inside the signal handler: it may do anything, throwing
+    /// included.
+    /// Errors: std::invalid_argument for an empty std::function or a null pointer.
     template <class F>
     requires(detail::handler_function<std::decay_t<F>> && !std::is_same_v<std::remove_cvref_t<F>, handler> &&
              !std::is_same_v<std::decay_t<F>, void (*)(int)>) handler(F&& function)
@@ -107,7 +107,6 @@ public:
         }
         callable_ = std::make_shared<detail::callable<std::decay_t<F>>>(std::forward<F>(function));
     }
-    // NOLINTEND(google-explicit-constructor)
 
     [[nodiscard]] kind type() const noexcept { return kind_; }
     [[nodiscard]] bool is_callable() const noexcept { return kind_ == kind::callable; }

@@ -33,8 +33,9 @@ struct itimer_value {
 
 /// Delivers SIGALRM after `count` seconds; 0 disarms. Returns the seconds that were left of the previous one, or 0.
 /// Shares one timer with setitimer(itimer::real).
-/// Context: any thread. Errors: std::overflow_error for what does not fit an unsigned int; std::invalid_argument for a
-/// negative number. Source: alarm(2).
+/// Context: any thread.
+/// Errors: std::overflow_error for what does not fit an unsigned int; std::invalid_argument for a negative number.
+/// Source: alarm(2).
 TOCSIN_API unsigned alarm(unsigned count);
 
 namespace detail {
@@ -46,7 +47,8 @@ template <std::integral T>
 requires(!std::same_as<T, unsigned>) unsigned alarm(T count)
 {
     if constexpr (std::unsigned_integral<T>)
-        return detail::checked_alarm(count > T{UINT32_MAX} ? INTMAX_MAX : static_cast<std::intmax_t>(count));
+        return detail::checked_alarm(
+            static_cast<std::uintmax_t>(count) > UINT32_MAX ? INTMAX_MAX : static_cast<std::intmax_t>(count));
     else
         return detail::checked_alarm(count);
 }

@@ -35,10 +35,10 @@ TOCSIN_API signal_set pthread_sigmask(int how, const signal_set& mask,
 class [[nodiscard]] mask_guard {
 public:
     /// Blocks `signals`.
-    explicit mask_guard(const signal_set& signals)
+    [[nodiscard]] explicit mask_guard(const signal_set& signals)
         : mask_guard(sigmask::block, signals)
     {}
-    TOCSIN_API mask_guard(sigmask how, const signal_set& mask);
+    [[nodiscard]] TOCSIN_API mask_guard(sigmask how, const signal_set& mask);
     TOCSIN_API ~mask_guard();
     mask_guard(const mask_guard&) = delete;
     mask_guard& operator=(const mask_guard&) = delete;

@@ -9,10 +9,11 @@ namespace tocsin {
 
 /// The dispositions a program (not a library) wants at start-up: SIGPIPE and SIGXFSZ ignored, so that writing to a
 /// closed pipe or past the file size limit is an error and not a death, and SIGINT given to default_int_handler. Each
-/// only if it had the default action: an inherited "ignore", as under nohup, and handlers of other code stay. The
-/// destructor puts back every disposition that was changed through tocsin while it lived, unless other code has changed
-/// it since. A signal still pending then is handled first; one whose handler throws takes the disposition that is put
-/// back. Context: main thread. Errors: thread_error; std::logic_error while another runtime lives.
+/// only if it had the default action: an inherited "ignore", as under nohup, and handlers of other code stay.
+/// The destructor puts back every disposition that was changed through tocsin while it lived, unless other code has
+/// changed it since. It runs no handlers, since what they refer to may be gone: a signal still pending takes the
+/// disposition that is put back, as if it had come a moment later.
+/// Context: main thread. Errors: thread_error; std::logic_error while another runtime lives.
 class TOCSIN_API runtime {
 public:
     runtime();

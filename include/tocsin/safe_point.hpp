@@ -36,7 +36,7 @@ inline void check_signals(source_location where = source_location::current())
 /// Context: main thread; on other threads, where no handler runs anyway, it does nothing.
 class [[nodiscard]] defer_signals {
 public:
-    TOCSIN_API defer_signals() noexcept;
+    [[nodiscard]] TOCSIN_API defer_signals() noexcept;
     TOCSIN_API ~defer_signals();
     defer_signals(const defer_signals&) = delete;
     defer_signals& operator=(const defer_signals&) = delete;

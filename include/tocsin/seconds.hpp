@@ -4,17 +4,18 @@
 #include <concepts>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 
 #include <tocsin/config.hpp>
 
 namespace tocsin {
 
 /// How functions here take a length of time: a number of seconds (any arithmetic type) or any std::chrono::duration.
-/// Kept as whole nanoseconds, rounded up, so that a time above zero never becomes zero. NaN, infinity and what does
-/// not fit 64 bits of nanoseconds (292 years) are remembered and refused by the function that uses the value.
+/// Kept as whole nanoseconds, rounded away from zero, so that a time above zero never becomes zero and a negative one is
+/// refused however small it is. NaN, infinity and what does not fit 64 bits of nanoseconds (292 years) are remembered
+/// and refused by the function that uses the value.
 class seconds {
 public:
-    // NOLINTBEGIN(google-explicit-constructor): the point of this class is to be converted to.
     template <std::integral T>
     constexpr seconds(T count) noexcept
         : seconds(std::chrono::duration<T>(count))
@@ -24,7 +25,7 @@ public:
     constexpr seconds(T count) noexcept
         : given_(static_cast<double>(count))
     {
-        from_double();
+        from_nanoseconds(given_ * static_cast<double>(per_second));
     }
 
     template <class Rep, class Period>
@@ -32,18 +33,23 @@ public:
         : given_(static_cast<double>(time.count()) * static_cast<double>(Period::num) /
                  static_cast<double>(Period::den))
     {
-        if constexpr (std::chrono::treat_as_floating_point_v<Rep>)
-            from_double();
-        else
+        if constexpr (std::chrono::treat_as_floating_point_v<Rep>) {
+            // The ratio reduced, so that whole nanoseconds, microseconds and milliseconds stay whole.
+            constexpr std::intmax_t common = std::gcd(std::intmax_t{Period::den}, std::intmax_t{per_second});
+            constexpr std::intmax_t per_tick = per_second / common;
+            constexpr std::intmax_t ticks = Period::den / common;
+            from_nanoseconds(static_cast<double>(time.count()) *
+                             (static_cast<double>(Period::num) * static_cast<double>(per_tick)) /
+                             static_cast<double>(ticks));
+        } else {
             from_ratio(time.count(), Period::num, Period::den);
+        }
     }
-    // NOLINTEND(google-explicit-constructor)
 
     /// The value as it was given, for messages.
     [[nodiscard]] constexpr double given() const noexcept { return given_; }
-    [[nodiscard]] constexpr bool negative() const noexcept { return state_ == state::fits ? ns_ < 0 : given_ < 0; }
 
-    /// Whole nanoseconds, rounded up.
+    /// Whole nanoseconds.
     /// Errors: std::invalid_argument for NaN, std::overflow_error for what does not fit; both begin with `function`.
     [[nodiscard]] constexpr std::chrono::nanoseconds nanoseconds(const char* function) const
     {
@@ -57,18 +63,17 @@ private:
     __extension__ using wide = __int128;
     static constexpr std::int64_t per_second = 1'000'000'000;
 
-    constexpr void from_double() noexcept
+    constexpr void from_nanoseconds(double ns) noexcept
     {
         constexpr double limit = 9223372036854775808.0; // 2^63
-        const double ns = given_ * static_cast<double>(per_second);
         if (ns != ns) {
             state_ = state::not_a_number;
         } else if (ns >= limit || ns < -limit) {
             state_ = state::too_large;
         } else {
             ns_ = static_cast<std::int64_t>(ns);
-            if (static_cast<double>(ns_) < ns)
-                ++ns_; // ns is below 2^53 here: larger doubles are whole numbers
+            if (const auto whole = static_cast<double>(ns_); whole != ns)
+                ns_ += ns > 0 ? 1 : -1; // |ns| is below 2^53 here: larger doubles are whole numbers
         }
     }
 
@@ -81,8 +86,8 @@ private:
             return;
         }
         wide ns = scaled / den;
-        if (scaled % den > 0)
-            ++ns;
+        if (scaled % den != 0)
+            ns += scaled > 0 ? 1 : -1;
         if (ns > std::numeric_limits<std::int64_t>::max() || ns < std::numeric_limits<std::int64_t>::min())
             state_ = state::too_large;
         else

@@ -16,12 +16,14 @@ namespace tocsin {
 // parameter is an int); std::system_error with EINVAL for the numbers the C library reserves (32, 33).
 
 /// Sends `sig` to the calling thread. On the main thread its handler has run when the call returns, unless the thread
-/// blocks the signal or handlers are deferred. Errors also: what the handler throws. Source: raise(3).
+/// blocks the signal or handlers are deferred.
+/// Errors also: what the handler throws. Source: raise(3).
 TOCSIN_API void raise_signal(signum sig, source_location where = source_location::current());
 
 /// Sends `sig` to a thread of this process; 0 only checks that the thread exists. On the main thread pending handlers
-/// then run. Errors also: std::system_error with ESRCH for a thread that is known to be gone (id 0, a std::thread that
-/// is not joinable). The id of a thread that was joined or has ended while detached is invalid, as for pthread_kill(3).
+/// then run.
+/// Errors also: std::system_error with ESRCH for a thread that is known to be gone (id 0, a std::thread that is not
+/// joinable). The id of a thread that was joined or has ended while detached is invalid, as for pthread_kill(3).
 TOCSIN_API void pthread_kill(std::thread::native_handle_type thread, int sig,
                              source_location where = source_location::current());
 TOCSIN_API void pthread_kill(std::thread& thread, int sig, source_location where = source_location::current());

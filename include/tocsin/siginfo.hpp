@@ -14,7 +14,7 @@ namespace tocsin {
 /// Where a signal came from, as far as its code says.
 enum class origin {
     unknown,  ///< a code this library does not know
-    kernel,   ///< the kernel, for a reason it does not detail (SIGPIPE, setitimer, RLIMIT_CPU ...)
+    kernel,   ///< the kernel, for a reason it does not detail (setitimer, RLIMIT_CPU ...)
     terminal, ///< the kernel on behalf of a terminal: Ctrl-C, Ctrl-\, Ctrl-Z, hang-up, background access, resize
     user,     ///< kill(2)
     queue,    ///< sigqueue(3): carries a value

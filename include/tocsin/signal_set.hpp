@@ -102,8 +102,9 @@ private:
     std::uint64_t bits_ = 0;
 };
 
-/// Every signal number a program may use here: 1 to nsig - 1 without those the C library keeps for itself
-/// (32 and 33 with glibc). Context: any thread. Source: sigfillset(3).
+/// Every signal number a program may use here: 1 to nsig - 1 without those the C library keeps for itself (32 and 33
+/// with glibc).
+/// Context: any thread. Source: sigfillset(3).
 [[nodiscard]] TOCSIN_API signal_set valid_signals() noexcept;
 
 /// "{SIGINT, SIGTERM}"

@@ -20,14 +20,14 @@ class signum {
 public:
     constexpr signum(int number) noexcept
         : number_(number)
-    {}                                                          // NOLINT(google-explicit-constructor)
-    constexpr operator int() const noexcept { return number_; } // NOLINT(google-explicit-constructor)
+    {}
+    constexpr operator int() const noexcept { return number_; }
 
     /// The number lies in 1 to nsig - 1.
     [[nodiscard]] constexpr bool in_range() const noexcept { return number_ >= 1 && number_ < nsig; }
 
     /// "SIGINT", "SIGRTMIN+3", "SIGRTMAX-2"; "signal 32" for a number that has no name.
-    /// Context: any thread. parse_signal() reads every name back.
+    /// Context: any thread. parse_signal() reads every SIG name back.
     [[nodiscard]] TOCSIN_API std::string name() const;
 
 private:

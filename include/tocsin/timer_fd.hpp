@@ -30,13 +30,14 @@ struct timerfd_value_ns {
 
 /// A new timer descriptor, not armed and always close-on-exec. Clocks: CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME
 /// and, with the right to wake the system, CLOCK_REALTIME_ALARM and CLOCK_BOOTTIME_ALARM.
-/// Context: any thread. Errors: std::system_error with EINVAL (unknown clock or flag), EPERM, EMFILE. Source:
-/// timerfd_create(2).
+/// Context: any thread.
+/// Errors: std::system_error with EINVAL (unknown clock or flag), EPERM, EMFILE. Source: timerfd_create(2).
 [[nodiscard]] TOCSIN_API int timerfd_create(int clock, int flags = 0);
 
 /// Arms the timer and returns the previous setting. `initial` zero disarms, whatever the interval; with
 /// TFD_TIMER_ABSTIME it is a point on the timer's clock, and one in the past expires at once. Times are rounded up to
-/// nanoseconds, so one above zero never disarms. Unread expirations are discarded. Context: any thread. Blocks: no.
+/// nanoseconds, so one above zero never disarms. Unread expirations are discarded.
+/// Context: any thread. Blocks: no.
 /// Errors: std::system_error with EINVAL (negative time, unknown flag, not a timer), EBADF; std::invalid_argument for
 /// NaN; std::overflow_error for a time that does not fit. Source: timerfd_settime(2).
 TOCSIN_API timerfd_value timerfd_settime(int fd, seconds initial, seconds interval = 0, int flags = 0);
@@ -72,11 +73,13 @@ public:
     /// As timerfd_create().
     explicit timer_fd(int clock = CLOCK_MONOTONIC, int flags = 0)
         : fd_(timerfd_create(clock, flags))
+        , nonblock_((flags & nonblock) != 0)
     {}
     /// Takes over an open timer descriptor.
     [[nodiscard]] static timer_fd adopt(int fd) noexcept { return timer_fd(adopted{fd}); }
     timer_fd(timer_fd&& other) noexcept
         : fd_(other.release())
+        , nonblock_(other.nonblock_)
     {}
     timer_fd& operator=(timer_fd&& other) noexcept;
     ~timer_fd() { close(); }
@@ -109,7 +112,8 @@ public:
     std::uint64_t read(source_location where = source_location::current());
     std::uint64_t read(std::error_code& ec, source_location where = source_location::current());
 
-    /// What has expired, without waiting, on a blocking descriptor too (two system calls there).
+    /// What has expired, without waiting, on a blocking descriptor too (two system calls there, one on a descriptor
+    /// created with the flag nonblock, which must then stay so).
     /// Errors: std::system_error with EBADF.
     timer_read try_read();
     timer_read try_read(std::error_code& ec) noexcept;
@@ -123,6 +127,7 @@ private:
     {}
 
     int fd_;
+    bool nonblock_ = false; // known to be so since it was created: try_read() need not look first
 };
 
 } // namespace tocsin

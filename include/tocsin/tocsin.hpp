@@ -6,9 +6,11 @@
 #include <tocsin/config.hpp>
 #include <tocsin/error.hpp>
 #include <tocsin/event.hpp>
+#include <tocsin/fork.hpp>
 #include <tocsin/handler.hpp>
 #include <tocsin/itimer.hpp>
 #include <tocsin/mask.hpp>
+#include <tocsin/nudge.hpp>
 #include <tocsin/runtime.hpp>
 #include <tocsin/safe_point.hpp>
 #include <tocsin/seconds.hpp>

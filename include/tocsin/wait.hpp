@@ -16,7 +16,8 @@ namespace tocsin {
 /// Waits for one of `set` and returns its number. Context: any thread. Blocks. Source: sigwait(3).
 TOCSIN_API signum sigwait(const signal_set& set, source_location where = source_location::current());
 
-/// Waits for one of `set` and returns what the kernel says of it. Context: any thread. Blocks. Source: sigwaitinfo(2).
+/// Waits for one of `set` and returns what the kernel says of it.
+/// Context: any thread. Blocks. Source: sigwaitinfo(2).
 TOCSIN_API siginfo sigwaitinfo(const signal_set& set, source_location where = source_location::current());
 
 /// The same, for at most `timeout` (0 polls): empty when the time is over. A handler that runs past the deadline yields
@@ -27,9 +28,11 @@ TOCSIN_API std::optional<siginfo> sigtimedwait(const signal_set& set, seconds ti
                                                source_location where = source_location::current());
 
 /// Waits until a signal handler has run. On the main thread a handler that is already due runs at once, so a signal
-/// that arrives just before the call is not slept through. Signals that are ignored do not end it. Context: any thread.
-/// Blocks. Errors: std::logic_error under defer_signals, where it could never return; what a handler throws. Source:
-/// pause(2), sigsuspend(2).
+/// that arrives just before the call is not slept through. Signals that are ignored do not end it. In a program with
+/// threads it may end without cause, as any wait: look again at what is waited for.
+/// Context: any thread. Blocks.
+/// Errors: std::logic_error under defer_signals, where it could never return; what a handler throws. Source: pause(2),
+/// sigsuspend(2).
 TOCSIN_API void pause(source_location where = source_location::current());
 
 } // namespace tocsin

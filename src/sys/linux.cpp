@@ -1,12 +1,33 @@
 #include <fcntl.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <type_traits>
 
 #include "sys/sys.hpp"
+#include "sys/syscall.hpp"
+
+namespace tocsin::sys {
+
+// One guarded_syscall(): each member is the distance from itself to the instruction.
+struct guarded_range {
+    std::int32_t begin;
+    std::int32_t end;
+    std::int32_t abort;
+};
+
+} // namespace tocsin::sys
+
+extern "C" {
+// Provided by the linker: the bounds of the section; null where a program links none of the calls.
+extern const tocsin::sys::guarded_range __start_tocsin_calls[] __attribute__((weak, visibility("hidden")));
+extern const tocsin::sys::guarded_range __stop_tocsin_calls[] __attribute__((weak, visibility("hidden")));
+}
 
 namespace tocsin::sys {
 namespace {
@@ -26,40 +47,70 @@ int set_action(int sig, const struct sigaction* action, struct sigaction* previo
 
 void resend_to_self(int sig, siginfo_t& info) noexcept
 {
-    if (::syscall(SYS_rt_tgsigqueueinfo, ::getpid(), ::syscall(SYS_gettid), sig, &info) == -1)
-        ::syscall(SYS_tgkill, ::getpid(), ::syscall(SYS_gettid), sig);
+    if (::syscall(SYS_rt_tgsigqueueinfo, ::getpid(), ::syscall(SYS_gettid), sig, &info) != -1)
+        return;
+    // No room in the receiver's queue for a real-time signal: a standard one passes without the information.
+    ::syscall(SYS_tgkill, ::getpid(), ::syscall(SYS_gettid), sig);
 }
 
 int write_byte(int fd, unsigned char byte) noexcept
 {
-    while (::write(fd, &byte, 1) == -1) {
-        if (errno != EINTR)
-            return errno;
+    // Not write(): that is a cancellation point, and a thread must not be unwound out of a signal handler.
+    while (::syscall(SYS_write, fd, &byte, 1) == -1) {
+        const int error = errno;
+        if (error == EINTR)
+            continue;
+        if (error == EPIPE) { // it came with a SIGPIPE for this thread, blocked here: nobody else's business
+            sigset_t pipe;
+            ::sigemptyset(&pipe);
+            ::sigaddset(&pipe, SIGPIPE);
+            const timespec now{};
+            ::syscall(SYS_rt_sigtimedwait, &pipe, nullptr, &now, sizeof(std::uint64_t));
+        }
+        return error;
     }
     return 0;
 }
 
 int getpid() noexcept { return ::getpid(); }
 
+void nudge(int tid, int sig) noexcept { ::syscall(SYS_tgkill, ::getpid(), tid, sig); }
+
+void redirect(void* context) noexcept
+{
+    auto& machine = static_cast<ucontext_t*>(context)->uc_mcontext;
+#if defined(__x86_64__)
+    auto& program_counter = machine.gregs[REG_RIP];
+#elif defined(__aarch64__)
+    auto& program_counter = machine.pc;
+#endif
+    using counter = std::remove_reference_t<decltype(program_counter)>;
+    const auto target = [](const std::int32_t& offset) {
+        return reinterpret_cast<counter>(reinterpret_cast<const char*>(&offset) + offset);
+    };
+    for (const guarded_range* each = __start_tocsin_calls; each != __stop_tocsin_calls; ++each) {
+        if (program_counter >= target(each->begin) && program_counter < target(each->end)) {
+            program_counter = target(each->abort);
+            return;
+        }
+    }
+}
+
 int gettid() noexcept { return static_cast<int>(::syscall(SYS_gettid)); }
 
-void* map_wiped_page(bool& wiped) noexcept
+void* map_wiped_page() noexcept
 {
-    const auto size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    const auto size = static_cast<std::size_t>(::getauxval(AT_PAGESZ));
     void* const page = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED)
         return nullptr;
-    wiped = ::madvise(page, size, MADV_WIPEONFORK) == 0;
+    ::madvise(page, size, MADV_WIPEONFORK); // since Linux 4.14
     return page;
-}
-
-int set_mask(int how, const sigset_t* mask, sigset_t* previous) noexcept
-{
-    return -::pthread_sigmask(how, mask, previous);
 }
 
 int pending(sigset_t* out) noexcept { return result(::sigpending(out)); }
 
+// NOLINTNEXTLINE(concurrency-mt-unsafe): it changes the calling thread's mask only
 void suspend(const sigset_t* mask) noexcept { ::sigsuspend(mask); }
 
 int raise(int sig) noexcept { return ::raise(sig) == 0 ? 0 : -errno; }
@@ -89,15 +140,6 @@ int get_itimer(int which, itimerval* value) noexcept
     return result(::getitimer(static_cast<__itimer_which_t>(which), value));
 }
 
-int timer_create(int clock, int flags) noexcept { return result(::timerfd_create(clock, flags)); }
-
-int timer_set(int fd, int flags, const itimerspec* value, itimerspec* previous) noexcept
-{
-    return result(::timerfd_settime(fd, flags, value, previous));
-}
-
-int timer_get(int fd, itimerspec* value) noexcept { return result(::timerfd_gettime(fd, value)); }
-
 std::int64_t monotonic_now() noexcept
 {
     timespec now{};
@@ -107,11 +149,7 @@ std::int64_t monotonic_now() noexcept
 
 int status_flags(int fd) noexcept { return result(::fcntl(fd, F_GETFL)); }
 
-long read(int fd, void* buffer, std::size_t size) noexcept { return result(::read(fd, buffer, size)); }
-
 int close(int fd) noexcept { return result(::close(fd)); }
-
-int poll_now(pollfd* fds, nfds_t count) noexcept { return result(::poll(fds, count, 0)); }
 
 int socket_error(int fd) noexcept
 {
@@ -125,11 +163,6 @@ bool is_connected(int fd) noexcept
     sockaddr_storage peer{};
     socklen_t size = sizeof peer;
     return ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0;
-}
-
-long enter(long number, long a, long b, long c, long d, long e, long f) noexcept
-{
-    return result(::syscall(number, a, b, c, d, e, f));
 }
 
 } // namespace tocsin::sys

@@ -14,24 +14,37 @@
 #include <cstdint>
 #include <ctime>
 
+#include "sys/syscall.hpp"
+
 namespace tocsin::sys {
 
 // Async-signal-safe: the trip routine uses these.
 int set_action(int sig, const struct sigaction* action, struct sigaction* previous) noexcept;
 /// Sends `sig` to the calling thread with the information given; without it where the kernel's queue is full.
 void resend_to_self(int sig, siginfo_t& info) noexcept;
-/// Writes one byte, again if interrupted. Returns 0 or the errno, positive.
+/// Writes one byte, again if interrupted; raises no SIGPIPE where that signal is blocked. Returns 0 or the errno, positive.
 int write_byte(int fd, unsigned char byte) noexcept;
 int getpid() noexcept;
+/// Sends `sig` to one thread of this process.
+void nudge(int tid, int sig) noexcept;
+/// If the interrupted thread (`context` as a signal handler gets it) is about to enter the kernel in guarded_syscall(), for
+/// the first time or again: has it go on at the abort label, which returns -EINTR.
+void redirect(void* context) noexcept;
+/// Tells the calling thread from others, in one instruction.
+inline std::uintptr_t this_thread() noexcept { return reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer()); }
 
 // Process and thread.
 int gettid() noexcept;
-/// A page of zeroes that a forked child sees as zeroes again; null if the kernel offers none. `wiped` tells whether it
-/// does wipe (else the page is an ordinary one).
-void* map_wiped_page(bool& wiped) noexcept;
+/// A page of zeroes that a forked child sees as zeroes again, or an ordinary one where the kernel cannot do that; null
+/// if there is no memory.
+void* map_wiped_page() noexcept;
 
 // Signals.
-int set_mask(int how, const sigset_t* mask, sigset_t* previous) noexcept;
+inline int set_mask(int how, const sigset_t* mask, sigset_t* previous) noexcept
+{
+    return static_cast<int>(
+        raw_syscall(SYS_rt_sigprocmask, how, reinterpret_cast<long>(mask), reinterpret_cast<long>(previous), 8));
+}
 int pending(sigset_t* out) noexcept;
 /// Waits with `mask` in force until a handler has run.
 void suspend(const sigset_t* mask) noexcept;
@@ -46,23 +59,41 @@ int pidfd_send(int pidfd, int sig, const siginfo_t* info, unsigned flags) noexce
 unsigned alarm(unsigned count) noexcept;
 int set_itimer(int which, const itimerval* value, itimerval* previous) noexcept;
 int get_itimer(int which, itimerval* value) noexcept;
-int timer_create(int clock, int flags) noexcept;
-int timer_set(int fd, int flags, const itimerspec* value, itimerspec* previous) noexcept;
-int timer_get(int fd, itimerspec* value) noexcept;
+inline int timer_create(int clock, int flags) noexcept
+{
+    return static_cast<int>(raw_syscall(SYS_timerfd_create, clock, flags));
+}
+inline int timer_set(int fd, int flags, const itimerspec* value, itimerspec* previous) noexcept
+{
+    return static_cast<int>(
+        raw_syscall(SYS_timerfd_settime, fd, flags, reinterpret_cast<long>(value), reinterpret_cast<long>(previous)));
+}
+inline int timer_get(int fd, itimerspec* value) noexcept
+{
+    return static_cast<int>(raw_syscall(SYS_timerfd_gettime, fd, reinterpret_cast<long>(value)));
+}
 /// Nanoseconds of CLOCK_MONOTONIC.
 std::int64_t monotonic_now() noexcept;
 
 // Descriptors.
 /// The file status flags (O_NONBLOCK ...).
 int status_flags(int fd) noexcept;
-long read(int fd, void* buffer, std::size_t size) noexcept;
+inline long read(int fd, void* buffer, std::size_t size) noexcept
+{
+    return raw_syscall(SYS_read, fd, reinterpret_cast<long>(buffer), static_cast<long>(size));
+}
 int close(int fd) noexcept;
-int poll_now(pollfd* fds, nfds_t count) noexcept;
+inline int poll_now(pollfd* fds, nfds_t count) noexcept
+{
+#if defined(SYS_poll)
+    return static_cast<int>(raw_syscall(SYS_poll, reinterpret_cast<long>(fds), static_cast<long>(count), 0));
+#else
+    timespec none{};
+    return static_cast<int>(
+        raw_syscall(SYS_ppoll, reinterpret_cast<long>(fds), static_cast<long>(count), reinterpret_cast<long>(&none)));
+#endif
+}
 int socket_error(int fd) noexcept;
 bool is_connected(int fd) noexcept;
-
-/// Any system call that may block, entered once: -EINTR when a signal interrupted it. All interruptible calls pass
-/// here.
-long enter(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0) noexcept;
 
 } // namespace tocsin::sys

@@ -1,0 +1,85 @@
+#include <tocsin/fork.hpp>
+
+#include "fail.hpp"
+#include "registry.hpp"
+#include "slot.hpp"
+#include "sys/sys.hpp"
+#include "trip.hpp"
+
+namespace tocsin {
+namespace {
+
+// As reset_for_exec() must treat a disposition.
+enum class treatment { keep, ours, other_handler };
+
+// Asks the kernel, not the registry: its mutex may be held by a thread that does not exist here, and in a child of
+// vfork() it is the parent's.
+treatment treatment_of(int sig) noexcept
+{
+    struct sigaction now = {};
+    if (sys::set_action(sig, nullptr, &now) < 0)
+        return treatment::keep; // the C library's own
+    if (detail::is_trip(now))
+        return treatment::ours;
+    if ((now.sa_flags & SA_SIGINFO) == 0) {
+        if (now.sa_handler == SIG_DFL)
+            return treatment::keep;
+        if (now.sa_handler == SIG_IGN) {
+            const bool given = (detail::given_ignore.load(std::memory_order_relaxed) & detail::bit_of(sig)) != 0;
+            return given ? treatment::ours : treatment::keep;
+        }
+    }
+    return sig == detail::nudge_number.load(std::memory_order_relaxed) ? treatment::keep : treatment::other_handler;
+}
+
+} // namespace
+
+signal_set changed_signals() noexcept
+{
+    std::uint64_t bits = 0;
+    for (int sig = 1; sig < nsig; ++sig) {
+        if (treatment_of(sig) == treatment::ours)
+            bits |= detail::bit_of(sig);
+    }
+    return signal_set::from_bits(bits);
+}
+
+void reset_for_exec() noexcept
+{
+    struct sigaction by_default = {};
+    by_default.sa_handler = SIG_DFL;
+    for (int sig = 1; sig < nsig; ++sig) {
+        if (treatment_of(sig) != treatment::keep)
+            sys::set_action(sig, &by_default, nullptr);
+    }
+    // Arrived after fork(), for a handler that will not run here any more. Not in a child that still has its parent's.
+    if (detail::in_owner_process()) {
+        for (const signum sig : signal_set::from_bits(detail::main_pending.exchange(0, std::memory_order_seq_cst))) {
+            if (auto late = detail::take(detail::slots[detail::main_slot], sig))
+                sys::resend_to_self(sig, late->info);
+        }
+    }
+    // Last, so that no handler runs: it would lose the signal, or in a child of vfork() work on the parent's memory.
+    // A nudge that is pending (only where this process itself executes the program) is spent on its handler here;
+    // pending still at exec, one that is not SIGURG would end the new program.
+    sigset_t none;
+    ::sigemptyset(&none);
+    sys::set_mask(SIG_SETMASK, &none, nullptr);
+}
+
+spawn_attributes::spawn_attributes()
+{
+    if (const int error = ::posix_spawnattr_init(&native_); error != 0)
+        detail::fail(error, "posix_spawnattr_init");
+    // These cannot fail: the flags and sets are valid.
+    const sigset_t changed = changed_signals().native();
+    ::posix_spawnattr_setsigdefault(&native_, &changed);
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::posix_spawnattr_setsigmask(&native_, &none);
+    ::posix_spawnattr_setflags(&native_, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+}
+
+spawn_attributes::~spawn_attributes() { ::posix_spawnattr_destroy(&native_); }
+
+} // namespace tocsin
