@@ -1,0 +1,256 @@
+"""The programs of examples/ that do one thing and end. One class per program; ctest runs each as one test."""
+
+import os
+import signal
+import tempfile
+import time
+import unittest
+
+from harness import CTRL_C, ExampleTest
+
+SIGINT, SIGTERM, SIGHUP, SIGPIPE = signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE
+
+
+class SerialAlarm(ExampleTest):
+    name = "01_serial_alarm"
+    wrong_arguments = [(), ("a", "b", "c"), ("a", "0"), ("a", "x"), ("a", "-1"), ("a", "5s"), ("a", ""), ("a", "99999999999")]
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.device = os.path.join(folder.name, "device")
+        os.mkfifo(self.device)
+
+    def turn_on(self):
+        os.close(os.open(self.device, os.O_WRONLY))  # returns when the program opens the other end
+
+    def test_wrong_arguments(self):
+        self.check_wrong_arguments()
+
+    def test_device_that_never_turns_on(self):
+        begin = time.monotonic()
+        program = self.start(self.device, "1")
+        program.expect("Opening .*device, for at most 1 s\n")
+        program.expect("Signal handler called with SIGALRM\n")
+        self.assert_ended(program, 1, "01_serial_alarm: couldn't open the device\n")
+        self.assertGreaterEqual(time.monotonic() - begin, 1.0)
+
+    def test_device_that_turns_on_in_time(self):
+        program = self.start(self.device, "3600")
+        program.expect("for at most 3600 s\n")
+        self.turn_on()
+        program.expect("Opened .*; the alarm is off\n")
+        self.assert_ended(program, 0)
+
+    def test_default_limit(self):
+        program = self.start(self.device)
+        program.expect("for at most 5 s\n")
+        program.expect("SIGALRM")
+        self.assert_ended(program, 1, None)
+
+    def test_terminal_as_device(self):
+        ours, theirs = os.openpty()
+        self.addCleanup(os.close, ours)
+        self.addCleanup(os.close, theirs)
+        program = self.start(os.ttyname(theirs), "3600")
+        program.expect("Opened /dev/pts/")
+        self.assert_ended(program, 0)
+
+    def test_no_such_device(self):
+        program = self.start(self.device + "x")
+        self.assert_ended(program, 1, "01_serial_alarm: .*No such file or directory\n")
+
+    def test_ctrl_c(self):
+        program = self.start(self.device, "3600", terminal=True)
+        program.expect("for at most")
+        program.type(CTRL_C)
+        self.assert_ended(program, -SIGINT)
+        self.assertNotIn("terminate called", program.text["out"])
+
+    def test_sigterm(self):
+        program = self.start(self.device, "3600")
+        program.expect("for at most")
+        program.send(SIGTERM)
+        self.assert_ended(program, -SIGTERM)
+
+    def test_no_terminal_and_no_standard_input(self):
+        program = self.start(self.device, "3600", stdin="closed")
+        program.expect("for at most")
+        self.turn_on()
+        self.assert_ended(program, 0)
+
+    def test_nohup(self):
+        program = self.bash('exec nohup "$0" "$1" 3600', self.device)
+        program.expect("for at most")
+        program.send(SIGHUP)
+        self.turn_on()
+        self.assert_ended(program, 0, None)
+
+    def test_shell_loop_stops_on_ctrl_c(self):
+        program = self.bash('for i in 1 2 3; do "$0" "$1" 3600; done; echo not reached', self.device, terminal=True)
+        program.expect("for at most")
+        program.type(CTRL_C)
+        self.assert_ended(program, -SIGINT)
+        self.assertNotIn("not reached", program.text["out"])
+        self.assertEqual(program.text["out"].count("Opening"), 1)
+
+
+class BrokenPipe(ExampleTest):
+    name = "02_broken_pipe"
+    wrong_arguments = [("a",), ("-1",), ("1", "2"), ("",), ("1.5",), ("99999999999",)]
+
+    def test_wrong_arguments(self):
+        self.check_wrong_arguments()
+
+    def test_head(self):
+        for ignored in [(), (SIGPIPE,)]:
+            with self.subTest(ignored=ignored):
+                program = self.bash('"$0" | head -1; echo "${PIPESTATUS[@]}"', ignored=ignored)
+                self.assert_ended(program, 0)
+                self.assertEqual(program.text["out"], "line 1\n1 0\n")
+
+    def test_pipefail(self):
+        program = self.bash('set -o pipefail; "$0" | head -1')
+        self.assert_ended(program, 1)
+
+    def test_reader_that_reads_all(self):
+        program = self.bash('set -o pipefail; "$0" | tail -1 && "$0" 0 && "$0" 7 | wc -l')
+        self.assert_ended(program, 0)
+        self.assertEqual(program.text["out"], "line 100000\n7\n")
+
+    def test_no_reader_from_the_start(self):
+        ours, theirs = os.pipe()
+        os.close(ours)
+        self.addCleanup(os.close, theirs)
+        self.assert_ended(self.start(stdout=theirs), 1)
+
+    def test_other_errors_are_reported(self):
+        self.assert_ended(self.bash('"$0" > /dev/full'), 1, "02_broken_pipe: .*No space left on device\n")
+        self.assert_ended(self.bash('"$0" >&-'), 1, "02_broken_pipe: .*Bad file descriptor\n")
+
+    def stalled(self, **options):
+        """The program with a full pipe that nobody reads on."""
+        ours, theirs = os.pipe()
+        program = self.start(stdout=theirs, **options)
+        os.close(theirs)
+        self.addCleanup(os.close, ours)
+        self.assertEqual(os.read(ours, 7), b"line 1\n")
+        return program
+
+    def test_ctrl_c_while_the_reader_stalls(self):
+        program = self.stalled(terminal=True)
+        program.type(CTRL_C)
+        self.assert_ended(program, -SIGINT)
+
+    def test_sigterm_while_the_reader_stalls(self):
+        program = self.stalled()
+        program.send(SIGTERM)
+        self.assert_ended(program, -SIGTERM)
+
+    def test_shell_stops_on_ctrl_c(self):
+        script = 'while true; do "$0"; done | { read line; echo "got $line"; exec sleep 1000; }; echo not reached'
+        program = self.bash(script, terminal=True)
+        program.expect("got line 1\n")
+        program.type(CTRL_C)
+        self.assert_ended(program, -SIGINT)
+        self.assertNotIn("not reached", program.text["out"])
+
+    def test_nohup_and_no_standard_input(self):
+        program = self.bash('nohup "$0" 3 2> /dev/null | cat', stdin="closed")
+        self.assert_ended(program, 0)
+        self.assertEqual(program.text["out"], "line 1\nline 2\nline 3\n")
+
+
+class TimerDescriptor(ExampleTest):
+    name = "04_timer_descriptor"
+    wrong_arguments = [("1",), ("a", "b")]
+
+    def test_wrong_arguments(self):
+        self.check_wrong_arguments()
+
+    def test_four_ticks_and_none_early(self):
+        begin = time.monotonic()
+        program = self.start(stdin="closed")
+        for due in (1.0, 1.5, 2.0, 2.5):
+            program.expect(r"Timer expired \(\d+\)\n")
+            self.assertGreaterEqual(time.monotonic() - begin, due)
+        self.assert_ended(program, 0)
+        self.assertEqual(program.text["out"].count("Timer expired"), 4)
+
+    def test_missed_ticks_are_counted(self):
+        program = self.start()
+        program.expect(r"Timer expired \(\d+\)\n")
+        program.send(signal.SIGSTOP)
+        time.sleep(1.6)  # what is tested: three ticks go by
+        program.send(signal.SIGCONT)
+        program.expect(r"Timer expired \(([3-9]|\d\d+)\)\n")
+        program.send(SIGTERM)
+        self.assert_ended(program, -SIGTERM)
+
+    def test_ctrl_c(self):
+        program = self.start(terminal=True)
+        program.expect("Timer expired")
+        program.type(CTRL_C)
+        self.assert_ended(program, -SIGINT)
+
+    def test_shell_loop_stops_on_ctrl_c(self):
+        program = self.bash('for i in 1 2 3; do "$0"; done; echo not reached', terminal=True)
+        program.expect("Timer expired")
+        program.type(CTRL_C)
+        self.assert_ended(program, -SIGINT)
+        self.assertNotIn("not reached", program.text["out"])
+        self.assertLess(program.text["out"].count("Timer expired"), 5)
+
+    def test_nohup(self):
+        program = self.bash('exec nohup "$0"')
+        program.expect("Timer expired")
+        program.send(SIGHUP)
+        self.assert_ended(program, 0, None)
+
+
+class LockAndInterrupt(ExampleTest):
+    name = "07_lock_and_interrupt"
+    wrong_arguments = [("1",), ("--by-hand", "2"), ("--by-han",)]
+    seen = (
+        r"Careless: .*\n(.*\n)?(\^C)?  the interrupt was seen\n  the lock is still held, .*\n"
+        r"Careful: .*\n(.*\n)?(\^C\n)?  the session is complete\n  the interrupt was seen\n  the lock is free\n\Z"
+    )
+
+    def test_wrong_arguments(self):
+        self.check_wrong_arguments()
+
+    def test_interrupting_itself(self):
+        for options in ({}, {"ignored": (SIGINT,)}, {"stdin": "closed"}, {"terminal": True}):
+            with self.subTest(options=options):
+                program = self.start(**options)
+                self.assert_ended(program, 0)
+                self.assertRegex(program.text["out"], rf"\A{self.seen}")
+
+    def test_nohup(self):
+        program = self.bash('nohup "$0"')
+        self.assert_ended(program, 0, None)
+        self.assertRegex(program.text["out"], self.seen)
+
+    def test_by_hand(self):
+        program = self.start("--by-hand", terminal=True)
+        program.expect("press Ctrl-C\n")
+        program.type(CTRL_C)
+        program.expect("press Ctrl-C, and then Enter.*\n")
+        program.type(CTRL_C + b"\n")
+        self.assert_ended(program, 0)
+        self.assertRegex(program.text["out"], rf"\A{self.seen}")
+
+    def test_by_hand_without_an_interrupt(self):
+        program = self.start("--by-hand")
+        self.assert_ended(program, 1)
+        self.assertEqual(program.text["out"].count("  no interrupt came\n  the lock is free\n"), 2)
+
+    def test_sigterm(self):
+        program = self.start("--by-hand", terminal=True)
+        program.expect("press Ctrl-C\n")
+        program.send(SIGTERM)
+        self.assert_ended(program, -SIGTERM)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,11 @@
+# Handlers, safe points and the trip routine.
+tocsin_test(
+    tocsin_process_dispositions
+    SOURCES signal.cpp safe_point.cpp defer.cpp runtime.cpp wakeup.cpp nudge.cpp
+    LABELS process
+    TIMEOUT 60)
+tocsin_test(
+    tocsin_process_trip
+    SOURCES trip.cpp fork.cpp fault.cpp
+    LABELS process
+    TIMEOUT 120)

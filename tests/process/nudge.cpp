@@ -1,0 +1,114 @@
+// The signal that tocsin keeps for itself.
+
+#include <sys/resource.h>
+
+#include <tocsin/tocsin.hpp>
+
+#include <atomic>
+#include <thread>
+
+#include "dispositions.hpp"
+
+namespace {
+
+void nothing(int) {}
+
+} // namespace
+
+TEST(nudge, is_taken_with_the_first_handler)
+{
+    EXPECT_EQ(tocsin::nudge_signal(), std::nullopt);
+    tocsin::signal(SIGUSR1, SIG_IGN);
+    EXPECT_EQ(tocsin::nudge_signal(), std::nullopt);
+    tocsin::signal(SIGUSR1, nothing);
+    EXPECT_EQ(tocsin::nudge_signal(), tocsin::signum(SIGURG));
+    EXPECT_TRUE(tocsin::getsignal(SIGURG) == tocsin::default_action);
+}
+
+TEST(nudge, leaves_alone_a_signal_that_is_in_use)
+{
+    ::signal(SIGURG, SIG_IGN);
+    ::signal(SIGSTKFLT, nothing);
+    ::signal(SIGRTMAX, nothing);
+    tocsin::signal(SIGUSR1, nothing);
+    EXPECT_EQ(tocsin::nudge_signal(), tocsin::signum(SIGRTMAX - 1));
+    EXPECT_TRUE(tocsin::getsignal(SIGSTKFLT).is_foreign());
+}
+
+TEST(nudge, gives_way_to_a_handler_of_the_program)
+{
+    tocsin::signal(SIGUSR1, nothing);
+    int got = 0;
+    EXPECT_TRUE(tocsin::signal(SIGURG, [&] { ++got; }) == tocsin::default_action);
+    EXPECT_EQ(tocsin::nudge_signal(), tocsin::signum(SIGSTKFLT));
+    tocsin::raise_signal(SIGURG);
+    EXPECT_EQ(got, 1);
+}
+
+TEST(nudge, can_be_chosen_before_the_first_handler_only)
+{
+    for (const int sig : {SIGKILL, SIGSTOP, SIGSEGV, 32}) {
+        const std::string text = support::message_of<std::invalid_argument>([&] { tocsin::set_nudge_signal(sig); });
+        EXPECT_NE(text.find(tocsin::signum(sig).name()), std::string::npos) << text;
+    }
+    EXPECT_THROW(tocsin::set_nudge_signal(65), std::out_of_range);
+    tocsin::set_nudge_signal(SIGRTMIN + 5);
+    tocsin::signal(SIGUSR1, nothing);
+    EXPECT_EQ(tocsin::nudge_signal(), tocsin::signum(SIGRTMIN + 5));
+    EXPECT_NE(support::message_of<std::logic_error>([] { tocsin::set_nudge_signal(SIGRTMIN + 6); }).find("SIGRTMIN+6"),
+              std::string::npos);
+    std::thread([] { EXPECT_THROW(tocsin::set_nudge_signal(SIGRTMIN), tocsin::thread_error); }).join();
+}
+
+TEST(nudge, stays_open_in_a_thread_that_blocks_everything)
+{
+    tocsin::signal(SIGUSR1, nothing);
+    tocsin::pthread_sigmask(SIG_BLOCK, tocsin::valid_signals());
+    sigset_t now;
+    ::pthread_sigmask(SIG_BLOCK, nullptr, &now);
+    EXPECT_EQ(::sigismember(&now, SIGURG), 0);
+    EXPECT_EQ(::sigismember(&now, SIGUSR1), 1);
+}
+
+TEST(G3, a_signal_that_another_thread_takes_ends_a_wait_of_the_main_thread_that_blocks_it)
+{
+    int runs = 0;
+    tocsin::signal(SIGUSR1, [&] { ++runs; });
+    std::atomic<bool> ready{false};
+    std::thread([&] {
+        ready = true;
+        for (;;)
+            ::pause();
+    }).detach();
+    while (!ready)
+        ::sched_yield();
+    const tocsin::mask_guard blocked({SIGUSR1}); // so that the kernel has to give it to the other thread
+    ::kill(::getpid(), SIGUSR1);
+    tocsin::pause();
+    EXPECT_EQ(runs, 1);
+}
+
+TEST(G3, a_nudge_is_not_lost_when_the_queue_of_signals_is_full)
+{
+    if (support::thread_sanitizer)
+        GTEST_SKIP() << "ThreadSanitizer keeps the nudge back until the call has ended";
+    const rlimit none{0, 0};
+    ASSERT_EQ(::setrlimit(RLIMIT_SIGPENDING, &none), 0);
+    std::atomic<bool> ready{false};
+    std::thread([&] {
+        ready = true;
+        for (;;)
+            ::pause();
+    }).detach();
+    while (!ready)
+        ::sched_yield();
+    int fds[2];
+    ASSERT_EQ(::pipe(fds), 0);
+    tocsin::signal(SIGUSR1, [&] { EXPECT_EQ(::write(fds[1], "h", 1), 1); });
+    const tocsin::mask_guard blocked({SIGUSR1});
+    for (int round = 0; round < 200; ++round) {
+        char byte = 0;
+        ::kill(::getpid(), SIGUSR1);
+        EXPECT_EQ(tocsin::blocking::read(fds[0], &byte, 1), 1);
+    }
+}

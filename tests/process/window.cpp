@@ -1,0 +1,166 @@
+// G2 and G3: a signal that arrives at any instruction of an interruptible call, on the calling thread or on another one,
+// interrupts it, and its handler runs exactly once. A debugger (ptrace) stops the call after every number of
+// instructions in turn and sends the signal there.
+
+#include <fcntl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+
+#include <tocsin/tocsin.hpp>
+
+#include <atomic>
+#include <random>
+#include <thread>
+
+#include "support.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto stall_limit = 3s;
+
+// What the traced child does: a blocking read that only the handler's byte ends, or one that finds data.
+enum class call { blocks, completes };
+// Which thread the kernel is asked to interrupt.
+enum class receiver { caller, other_thread };
+
+std::atomic<int> other_tid{0};
+
+// In the child. Stops itself (SIGSTOP) just before the call. Exit status 0: the handler ran once and the data is whole.
+int traced_child(call kind, receiver to, int other_tid_fd)
+{
+    int fds[2];
+    if (::pipe(fds) != 0)
+        return 10;
+    int runs = 0;
+    tocsin::signal(SIGUSR1, [&] {
+        ++runs;
+        if (kind == call::blocks && ::write(fds[1], "h", 1) != 1)
+            ::_exit(11);
+    });
+    if (kind == call::completes && ::write(fds[1], "d", 1) != 1)
+        return 12;
+    std::thread other;
+    if (to == receiver::other_thread) {
+        other = std::thread([] {
+            other_tid = static_cast<int>(::syscall(SYS_gettid));
+            for (;;)
+                ::pause();
+        });
+        while (other_tid == 0)
+            ::sched_yield();
+        other.detach();
+    }
+    const int tid = to == receiver::other_thread ? other_tid.load() : ::getpid();
+    if (::write(other_tid_fd, &tid, sizeof tid) != sizeof tid)
+        return 13;
+    char byte = 0;
+    ::syscall(SYS_tgkill, ::getpid(), ::getpid(), SIGSTOP); // few instructions back to here
+    const ssize_t got = tocsin::blocking::read(fds[0], &byte, 1);
+    // The parent lets the child reach this point only after it has sent the signal. On another thread it may still be on its way.
+    if (kind == call::completes && !support::eventually([&] {
+            tocsin::check_signals();
+            return runs > 0;
+        }))
+        return 14;
+    if (got != 1 || byte != (kind == call::blocks ? 'h' : 'd'))
+        return 15;
+    return runs == 1 ? 0 : 16;
+}
+
+// Waits for the next stop or the end of `pid`; false if neither comes while it sleeps in the kernel.
+bool next_stop(pid_t pid, int& status, std::chrono::milliseconds limit)
+{
+    return support::eventually([&] { return ::waitpid(pid, &status, WNOHANG | __WALL) == pid; }, limit);
+}
+
+struct outcome {
+    bool in_kernel = false; // the signal was sent when the call already slept
+    int status = 0;         // wait status of the child; -1 when it stalled
+};
+
+// Runs the child for `steps` instructions after its SIGSTOP, sends the signal there, and lets it go on.
+outcome inject_after(int steps, call kind, receiver to)
+{
+    outcome result;
+    int tid_pipe[2];
+    EXPECT_EQ(::pipe(tid_pipe), 0);
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+        ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+        ::_exit(traced_child(kind, to, tid_pipe[1]));
+    }
+    int status = 0;
+    while (::waitpid(pid, &status, 0) == pid && WIFSTOPPED(status) && WSTOPSIG(status) != SIGSTOP)
+        ::ptrace(PTRACE_CONT, pid, nullptr, WSTOPSIG(status));
+    int tid = 0;
+    EXPECT_EQ(::read(tid_pipe[0], &tid, sizeof tid), static_cast<ssize_t>(sizeof tid));
+    ::close(tid_pipe[0]);
+    ::close(tid_pipe[1]);
+    for (int step = 0; step < steps; ++step) {
+        ::ptrace(PTRACE_SINGLESTEP, pid, nullptr, nullptr);
+        if (!next_stop(pid, status, step < steps - 1 ? 1000ms : 100ms)) {
+            result.in_kernel = true;
+            break;
+        }
+        if (!WIFSTOPPED(status)) {
+            result.status = status;
+            return result;
+        }
+    }
+    ::syscall(SYS_tgkill, pid, tid, SIGUSR1);
+    if (!result.in_kernel)
+        ::ptrace(PTRACE_CONT, pid, nullptr, nullptr);
+    for (;;) {
+        if (!next_stop(pid, status, stall_limit)) {
+            ::kill(pid, SIGKILL);
+            ::waitpid(pid, &status, __WALL);
+            result.status = -1;
+            return result;
+        }
+        if (!WIFSTOPPED(status)) {
+            result.status = status;
+            return result;
+        }
+        const int sig = WSTOPSIG(status);
+        ::ptrace(PTRACE_CONT, pid, nullptr, sig == SIGTRAP ? 0 : sig);
+    }
+}
+
+// Every instruction from the stop until the call sleeps (or, if it completes, until it has long returned).
+void at_every_instruction(call kind, receiver to)
+{
+    int steps = 0;
+    constexpr int most = 3000;
+    for (; steps < most; ++steps) {
+        const outcome seen = inject_after(steps, kind, to);
+        ASSERT_NE(seen.status, -1) << "stalled: signal after " << steps << " instructions was slept through";
+        ASSERT_TRUE(support::exited_with(seen.status, 0))
+            << "after " << steps << " instructions: wait status " << seen.status;
+        if (seen.in_kernel || (kind == call::completes && steps >= 300))
+            break;
+    }
+    EXPECT_LT(steps, most);
+    EXPECT_GT(steps, 20);
+    std::printf("signal sent at each of %d instructions\n", steps + 1);
+}
+
+} // namespace
+
+TEST(G2, a_signal_at_any_instruction_interrupts_a_blocking_call)
+{
+    at_every_instruction(call::blocks, receiver::caller);
+}
+
+TEST(G2, a_signal_at_any_instruction_loses_no_result) { at_every_instruction(call::completes, receiver::caller); }
+
+TEST(G3, a_signal_taken_by_another_thread_at_any_instruction_interrupts_a_blocking_call)
+{
+    at_every_instruction(call::blocks, receiver::other_thread);
+}
+
+TEST(G3, a_signal_taken_by_another_thread_at_any_instruction_loses_no_result)
+{
+    at_every_instruction(call::completes, receiver::other_thread);
+}
