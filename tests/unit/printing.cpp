@@ -99,7 +99,9 @@ TEST(source_location, has_the_members_of_the_standard_one)
     const auto here = tocsin::source_location::current();
     EXPECT_EQ(here.line(), static_cast<unsigned>(__LINE__ - 1));
     EXPECT_NE(std::string(here.file_name()).find("printing.cpp"), std::string::npos);
+#if defined(__cpp_lib_source_location) // else empty: see source_location.hpp
     EXPECT_NE(std::string(here.function_name()).find("TestBody"), std::string::npos);
+#endif
     EXPECT_GT(here.column(), 0U);
     constexpr tocsin::source_location nowhere;
     static_assert(nowhere.line() == 0);
