@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <thread>
+#include <utility>
 
 #include "dispositions.hpp"
 
@@ -111,4 +112,49 @@ TEST(G3, a_nudge_is_not_lost_when_the_queue_of_signals_is_full)
         ::kill(::getpid(), SIGUSR1);
         EXPECT_EQ(tocsin::blocking::read(fds[0], &byte, 1), 1);
     }
+}
+
+TEST(nudge, is_opened_in_a_thread_that_blocked_everything_before)
+{
+    tocsin::pthread_sigmask(SIG_BLOCK, tocsin::valid_signals());
+    tocsin::signal(SIGUSR1, nothing);
+    sigset_t now;
+    ::pthread_sigmask(SIG_BLOCK, nullptr, &now);
+    EXPECT_EQ(::sigismember(&now, SIGURG), 0);
+    tocsin::signal(SIGURG, nothing); // another takes its place
+    ::pthread_sigmask(SIG_BLOCK, nullptr, &now);
+    EXPECT_EQ(::sigismember(&now, int{*tocsin::nudge_signal()}), 0);
+}
+
+TEST(G15, a_call_kept_out_of_the_kernel_has_done_nothing)
+{
+    // A handler that raises its own signal leaves it pending behind the look of the call.
+    bool again = true;
+    tocsin::signal(SIGUSR1, [&] {
+        if (std::exchange(again, false))
+            ::raise(SIGUSR1);
+        else
+            throw 1;
+    });
+    const timespec request{100, 0};
+    timespec remaining{};
+    ::raise(SIGUSR1);
+    EXPECT_THROW(tocsin::blocking::nanosleep(&request, &remaining), int);
+    EXPECT_GE(remaining.tv_sec, 99);
+    tocsin::signal(SIGUSR1, SIG_DFL);
+    EXPECT_EQ(support::errno_of([] { tocsin::blocking::connect(-1, nullptr, 0); }), EBADF);
+}
+
+TEST(G12, a_postponed_signal_meets_the_foreign_handler_put_back_meanwhile)
+{
+    static volatile std::sig_atomic_t foreign = 0;
+    ::signal(SIGUSR1, [](int) { foreign = foreign + 1; });
+    int ours = 0;
+    const auto before = tocsin::signal(SIGUSR1, [&] { ++ours; });
+    tocsin::defer_signals guard;
+    ::raise(SIGUSR1);
+    tocsin::signal(SIGUSR1, before);
+    guard.release();
+    EXPECT_EQ(ours, 0);
+    EXPECT_EQ(foreign, 1);
 }
