@@ -43,6 +43,12 @@ void own_main_slot() noexcept
     slots[main_slot].owner_tid.store(sys::gettid(), std::memory_order_relaxed);
 }
 
+int prepare_redirect() noexcept
+{
+    return sys::prepare_redirect(slots[main_slot].owner_tid.load(std::memory_order_relaxed),
+                                 nudge_number.load(std::memory_order_relaxed));
+}
+
 constinit bool forked_by_main = false; // guarded by the registry's mutex, which is held across fork()
 
 void before_fork() noexcept
@@ -66,6 +72,8 @@ void after_fork_in_child() noexcept
     }
     generation.fetch_add(1, std::memory_order_relaxed);
     own_main_slot();
+    sys::prepare_redirect(0, 0); // its timer has not come along
+    prepare_redirect();          // or calls have the window until the next handler is installed
     owner_pid.store(sys::getpid(), std::memory_order_relaxed);
     // Release pairs with the acquire fence that a signal's delivery on this, the only, thread implies.
     if (auto* const word = owner_word.load(std::memory_order_relaxed);
@@ -80,8 +88,9 @@ bool take_for_nudging(int sig) noexcept
         action.sa_handler != SIG_DFL)
         return false; // in use
     action.sa_sigaction = tocsin_nudged;
-    // Its handler only looks where it interrupted the thread: system calls of other code that it hits are restarted.
-    action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+    // Its handler only looks where it interrupted the thread: system calls of other code that it hits are restarted,
+    // where interruptible calls can do without.
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK | sys::nudge_flags;
     ::sigfillset(&action.sa_mask);
     if (sys::set_action(sig, &action, nullptr) != 0)
         return false;
@@ -112,16 +121,20 @@ int take_nudge_signal(int except) noexcept
 
 } // namespace
 
-void reserve_nudge_signal() noexcept
+void reserve_nudge_signal()
 {
     if (nudge_number.load(std::memory_order_relaxed) == 0)
         nudge_number.store(take_nudge_signal(0), std::memory_order_relaxed); // published by the disposition set next
+    if (const int error = -prepare_redirect(); error != 0)
+        fail(error, "signal: no timer for the interruption of calls");
 }
 
 void give_up_nudge_signal(int sig) noexcept
 {
-    if (nudge_number.load(std::memory_order_relaxed) == sig)
-        nudge_number.store(take_nudge_signal(sig), std::memory_order_relaxed);
+    if (nudge_number.load(std::memory_order_relaxed) != sig)
+        return;
+    nudge_number.store(take_nudge_signal(sig), std::memory_order_relaxed);
+    prepare_redirect();
 }
 
 void claim_process()

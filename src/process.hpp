@@ -10,7 +10,8 @@ namespace tocsin::detail {
 void claim_process();
 
 /// Takes the signal for nudging, once; called before a handler of ours is installed. Context: main thread.
-void reserve_nudge_signal() noexcept;
+/// Errors: std::system_error where calls are interrupted by a timer (TOCSIN_PORTABLE_CALLS) and the kernel has none.
+void reserve_nudge_signal();
 
 /// The program is about to set a disposition of its own for `sig`: if that is the one for nudging, another takes its
 /// place. Context: main thread.

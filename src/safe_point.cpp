@@ -19,8 +19,6 @@ namespace {
 // Guards alive on the main thread, the only one that runs handlers and so the only one that reads this.
 constinit unsigned deferrals = 0;
 
-constinit std::atomic<std::uint64_t> nothing_pending{0};
-
 // Claims one bit. Acquire pairs with the fetch_or in deliver(); seq_cst as that is.
 bool claim(int sig) noexcept
 {
@@ -134,7 +132,7 @@ const std::atomic<std::uint64_t>& call_gate() noexcept
     // What is pending must not stop a call whose thread runs no handlers now: it would never block again.
     const bool runs_handlers = slots[main_slot].owner.load(std::memory_order_relaxed) == sys::this_thread() &&
                                deferrals == 0 && state_is_current();
-    return runs_handlers ? main_pending : nothing_pending;
+    return runs_handlers ? main_pending : sys::open_gate;
 }
 
 bool deferred() noexcept { return deferrals != 0; }

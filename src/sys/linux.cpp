@@ -14,20 +14,26 @@
 
 namespace tocsin::sys {
 
+constinit const std::atomic<std::uint64_t> open_gate{0};
+
+#if !TOCSIN_REPEATED_CALLS
 // One guarded_syscall(): each member is the distance from itself to the instruction.
 struct guarded_range {
     std::int32_t begin;
     std::int32_t end;
     std::int32_t abort;
 };
+#endif
 
 } // namespace tocsin::sys
 
+#if !TOCSIN_REPEATED_CALLS
 extern "C" {
 // Provided by the linker: the bounds of the section; null where a program links none of the calls.
 extern const tocsin::sys::guarded_range __start_tocsin_calls[] __attribute__((weak, visibility("hidden")));
 extern const tocsin::sys::guarded_range __stop_tocsin_calls[] __attribute__((weak, visibility("hidden")));
 }
+#endif
 
 namespace tocsin::sys {
 namespace {
@@ -76,6 +82,7 @@ int getpid() noexcept { return ::getpid(); }
 
 void nudge(int tid, int sig) noexcept { ::syscall(SYS_tgkill, ::getpid(), tid, sig); }
 
+#if !TOCSIN_REPEATED_CALLS
 void redirect(void* context) noexcept
 {
     auto& machine = static_cast<ucontext_t*>(context)->uc_mcontext;
@@ -95,6 +102,7 @@ void redirect(void* context) noexcept
         }
     }
 }
+#endif
 
 int gettid() noexcept { return static_cast<int>(::syscall(SYS_gettid)); }
 

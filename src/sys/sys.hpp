@@ -30,6 +30,16 @@ void nudge(int tid, int sig) noexcept;
 /// If the interrupted thread (`context` as a signal handler gets it) is about to enter the kernel in guarded_syscall(), for
 /// the first time or again: has it go on at the abort label, which returns -EINTR.
 void redirect(void* context) noexcept;
+/// What redirect() needs: the thread whose calls it interrupts and the signal for nudging (0: none). Again when one of them
+/// has changed. In ordinary code on that thread. A negated errno if redirect() has no effect.
+/// nudge_flags: a nudge itself interrupts a system call, or only lets redirect() look.
+#if TOCSIN_REPEATED_CALLS
+int prepare_redirect(int tid, int sig) noexcept;
+inline constexpr int nudge_flags = 0;
+#else
+inline int prepare_redirect(int /*tid*/, int /*sig*/) noexcept { return 0; }
+inline constexpr int nudge_flags = SA_RESTART;
+#endif
 /// Tells the calling thread from others, in one instruction.
 inline std::uintptr_t this_thread() noexcept { return reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer()); }
 

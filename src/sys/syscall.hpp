@@ -11,7 +11,16 @@
 #include <cerrno>
 #include <cstdint>
 
+#if defined(TOCSIN_PORTABLE_CALLS) || !((defined(__x86_64__) && !defined(__ILP32__)) || defined(__aarch64__))
+#define TOCSIN_REPEATED_CALLS 1
+#else
+#define TOCSIN_REPEATED_CALLS 0
+#endif
+
 namespace tocsin::sys {
+
+/// Never anything but zero: what a thread that runs no handlers gives guarded_syscall().
+extern constinit const std::atomic<std::uint64_t> open_gate;
 
 /// Returns the kernel's result, a negated errno included; leaves errno alone.
 [[gnu::always_inline]] inline long raw_syscall(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0,
@@ -43,6 +52,7 @@ namespace tocsin::sys {
 #endif
 }
 
+#if !TOCSIN_REPEATED_CALLS
 /// The same, but -ERESTART, which the kernel shows nobody, without entering it when `pending` is not zero: the look and the entry are one range of
 /// instructions, noted in the section tocsin_calls (retained, R: linkers that drop unused sections see no use) as {begin, end, abort}. Whoever interrupts a thread in such a range and
 /// has set `pending` moves it to the abort label (redirect()): it has not entered the kernel yet, or the kernel has wound
@@ -100,9 +110,12 @@ namespace tocsin::sys {
                        "r"(x5), "r"(x8)
                      : "memory", "cc");
     return x0;
-#else
-#error "guarded_syscall: write it for this architecture"
 #endif
 }
+#endif
 
 } // namespace tocsin::sys
+
+#if TOCSIN_REPEATED_CALLS
+#include "sys/repeated_call.hpp"
+#endif

@@ -93,8 +93,6 @@ TEST(G3, a_nudge_is_not_lost_when_the_queue_of_signals_is_full)
 {
     if (support::thread_sanitizer)
         GTEST_SKIP() << "ThreadSanitizer keeps the nudge back until the call has ended";
-    const rlimit none{0, 0};
-    ASSERT_EQ(::setrlimit(RLIMIT_SIGPENDING, &none), 0);
     std::atomic<bool> ready{false};
     std::thread([&] {
         ready = true;
@@ -107,6 +105,8 @@ TEST(G3, a_nudge_is_not_lost_when_the_queue_of_signals_is_full)
     ASSERT_EQ(::pipe(fds), 0);
     tocsin::signal(SIGUSR1, [&] { EXPECT_EQ(::write(fds[1], "h", 1), 1); });
     const tocsin::mask_guard blocked({SIGUSR1});
+    const rlimit none{0, 0};
+    ASSERT_EQ(::setrlimit(RLIMIT_SIGPENDING, &none), 0);
     for (int round = 0; round < 200; ++round) {
         char byte = 0;
         ::kill(::getpid(), SIGUSR1);

@@ -9,7 +9,8 @@
 #include <tocsin/tocsin.hpp>
 
 #include <atomic>
-#include <random>
+#include <fstream>
+#include <string>
 #include <thread>
 
 #include "support.hpp"
@@ -75,9 +76,21 @@ bool next_stop(pid_t pid, int& status, std::chrono::milliseconds limit)
     return support::eventually([&] { return ::waitpid(pid, &status, WNOHANG | __WALL) == pid; }, limit);
 }
 
+// The child's main thread, which is stopped, has been sent its nudge by the thread that took the signal.
+bool nudged(pid_t pid)
+{
+    std::ifstream status("/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/status");
+    std::string word;
+    while (status >> word && word != "SigPnd:") {
+    }
+    unsigned long long pending = 0;
+    status >> std::hex >> pending;
+    return (pending >> (SIGURG - 1) & 1) != 0;
+}
+
 struct outcome {
     bool in_kernel = false; // the signal was sent when the call already slept
-    int status = 0;         // wait status of the child; -1 when it stalled
+    int status = 0;         // wait status of the child; -1 when it stalled, or was not nudged
 };
 
 // Runs the child for `steps` instructions after its SIGSTOP, sends the signal there, and lets it go on.
@@ -87,6 +100,13 @@ outcome inject_after(int steps, call kind, receiver to)
     int tid_pipe[2];
     EXPECT_EQ(::pipe(tid_pipe), 0);
     const pid_t pid = ::fork();
+    const auto stalled = [&, pid] {
+        int status = 0;
+        ::kill(pid, SIGKILL);
+        ::waitpid(pid, &status, __WALL);
+        result.status = -1;
+        return result;
+    };
     if (pid == 0) {
         ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
         ::_exit(traced_child(kind, to, tid_pipe[1]));
@@ -110,15 +130,14 @@ outcome inject_after(int steps, call kind, receiver to)
         }
     }
     ::syscall(SYS_tgkill, pid, tid, SIGUSR1);
-    if (!result.in_kernel)
+    if (!result.in_kernel) {
+        if (to == receiver::other_thread && !support::eventually([&] { return nudged(pid); }, stall_limit))
+            return stalled();
         ::ptrace(PTRACE_CONT, pid, nullptr, nullptr);
+    }
     for (;;) {
-        if (!next_stop(pid, status, stall_limit)) {
-            ::kill(pid, SIGKILL);
-            ::waitpid(pid, &status, __WALL);
-            result.status = -1;
-            return result;
-        }
+        if (!next_stop(pid, status, stall_limit))
+            return stalled();
         if (!WIFSTOPPED(status)) {
             result.status = status;
             return result;
@@ -135,7 +154,7 @@ void at_every_instruction(call kind, receiver to)
     constexpr int most = 3000;
     for (; steps < most; ++steps) {
         const outcome seen = inject_after(steps, kind, to);
-        ASSERT_NE(seen.status, -1) << "stalled: signal after " << steps << " instructions was slept through";
+        ASSERT_NE(seen.status, -1) << "signal after " << steps << " instructions slept through, or not told of";
         ASSERT_TRUE(support::exited_with(seen.status, 0))
             << "after " << steps << " instructions: wait status " << seen.status;
         if (seen.in_kernel || (kind == call::completes && steps >= 300))
