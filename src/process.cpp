@@ -3,7 +3,7 @@
 #include <pthread.h>
 
 #include <cerrno>
-#include <mutex>
+#include <new>
 #include <string>
 
 #include <tocsin/error.hpp>
@@ -49,6 +49,10 @@ int prepare_redirect() noexcept
                                  nudge_number.load(std::memory_order_relaxed));
 }
 
+// How far claim_process() has got; main thread.
+constinit std::atomic<std::uint32_t>* claimed_word = nullptr;
+constinit bool fork_is_watched = false;
+
 constinit bool forked_by_main = false; // guarded by the registry's mutex, which is held across fork()
 
 void before_fork() noexcept
@@ -71,6 +75,7 @@ void after_fork_in_child() noexcept
         forget_runtime();
     }
     generation.fetch_add(1, std::memory_order_relaxed);
+    fork_is_watched = true; // though claim_process() may not have got to know it
     own_main_slot();
     sys::prepare_redirect(0, 0); // its timer has not come along
     prepare_redirect();          // or calls have the window until the next handler is installed
@@ -137,22 +142,26 @@ void give_up_nudge_signal(int sig) noexcept
     prepare_redirect();
 }
 
+// No lock: only the main thread gets here, and a lock that it held while another thread forked would be held in the child
+// for ever. The child begins again where it was.
 void claim_process()
 {
-    if (owner_word.load(std::memory_order_acquire) != nullptr)
-        return;
-    static constinit std::mutex once;
-    const std::lock_guard hold(once);
     if (owner_word.load(std::memory_order_relaxed) != nullptr)
         return;
-    void* const page = sys::map_wiped_page();
-    if (page == nullptr)
-        fail(ENOMEM, "tocsin: no memory for the page that tells a forked child");
-    auto* const word = new (page) std::atomic<std::uint32_t>(1);
+    if (claimed_word == nullptr) {
+        void* const page = sys::map_wiped_page();
+        if (page == nullptr)
+            fail(ENOMEM, "tocsin: no memory for the page that tells a forked child");
+        claimed_word = new (page) std::atomic<std::uint32_t>;
+    }
     owner_pid.store(sys::getpid(), std::memory_order_relaxed); // published by the store of owner_word
-    if (const int error = ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); error != 0)
-        fail(error, "pthread_atfork");
-    owner_word.store(word, std::memory_order_release); // pairs with the acquire load in in_owner_process()
+    if (!fork_is_watched) {
+        if (const int error = ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); error != 0)
+            fail(error, "pthread_atfork");
+        fork_is_watched = true;
+    }
+    claimed_word->store(1, std::memory_order_relaxed);
+    owner_word.store(claimed_word, std::memory_order_release); // pairs with the acquire load in in_owner_process()
 }
 
 bool is_main_thread() noexcept

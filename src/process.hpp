@@ -6,7 +6,7 @@
 namespace tocsin::detail {
 
 /// Makes this process the owner of the state, once; called before the first disposition of ours is set.
-/// Errors: std::system_error with ENOMEM. Context: any thread.
+/// Errors: std::system_error with ENOMEM. Context: main thread.
 void claim_process();
 
 /// Takes the signal for nudging, once; called before a handler of ours is installed. Context: main thread.
