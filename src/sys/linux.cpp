@@ -55,8 +55,14 @@ void resend_to_self(int sig, siginfo_t& info) noexcept
 {
     if (::syscall(SYS_rt_tgsigqueueinfo, ::getpid(), ::syscall(SYS_gettid), sig, &info) != -1)
         return;
-    // No room in the receiver's queue for a real-time signal: a standard one passes without the information.
-    ::syscall(SYS_tgkill, ::getpid(), ::syscall(SYS_gettid), sig);
+    // Not with this information: a standard signal always passes without it.
+    if (::syscall(SYS_tgkill, ::getpid(), ::syscall(SYS_gettid), sig) != -1)
+        return;
+    // Nor a real-time one, for which the queue has no room (RLIMIT_SIGPENDING): it passes like that of kill(2) only.
+    siginfo_t plain{};
+    plain.si_signo = sig;
+    plain.si_code = SI_USER;
+    ::syscall(SYS_rt_tgsigqueueinfo, ::getpid(), ::syscall(SYS_gettid), sig, &plain);
 }
 
 int write_byte(int fd, unsigned char byte) noexcept
