@@ -35,6 +35,11 @@ void require_known(int which, const char* function)
                            std::string(function) + ": " + std::to_string(which) + " is not a timer");
 }
 
+[[noreturn]] void refuse(int error, int which, const char* function)
+{
+    throw itimer_error(error, std::generic_category(), std::string(function) + ": " + to_string(itimer(which)));
+}
+
 itimerval exchange(int which, seconds delay, seconds interval, const char* function)
 {
     require_known(which, function);
@@ -46,7 +51,7 @@ itimerval exchange(int which, seconds delay, seconds interval, const char* funct
     }
     itimerval previous{};
     if (const int error = -sys::set_itimer(which, &value, &previous); error != 0)
-        throw itimer_error(error, std::generic_category(), function);
+        refuse(error, which, function);
     return previous;
 }
 
@@ -84,7 +89,7 @@ itimer_value getitimer(int which)
     require_known(which, "getitimer");
     itimerval value{};
     if (const int error = -sys::get_itimer(which, &value); error != 0)
-        throw itimer_error(error, std::generic_category(), "getitimer");
+        refuse(error, which, "getitimer");
     return to_value(value);
 }
 

@@ -14,7 +14,8 @@ namespace tocsin {
 void raise_signal(signum sig, source_location where)
 {
     detail::require_sendable(sig, "raise_signal", false);
-    detail::check(sys::raise(sig), "raise_signal");
+    if (const int error = -sys::raise(sig); error != 0)
+        detail::fail(error, "raise_signal: " + sig.name());
     detail::run_raised(sig, where);
 }
 
@@ -23,7 +24,8 @@ void pthread_kill(std::thread::native_handle_type thread, int sig, source_locati
     detail::require_sendable(sig, "pthread_kill", true);
     if (thread == 0)
         detail::fail(ESRCH, "pthread_kill: 0 is not a thread");
-    detail::check(sys::thread_kill(thread, sig), "pthread_kill");
+    if (const int error = -sys::thread_kill(thread, sig); error != 0)
+        detail::fail(error, "pthread_kill: signal " + std::to_string(sig));
     check_signals(where);
 }
 
