@@ -48,12 +48,22 @@ void report_wake_error() noexcept
     }
 }
 
+// Gives back to the kernel what was taken, for the disposition that is there now. To the process, since the main thread
+// may block what another thread took. A queued signal as many times as it came: of the further ones only the number is
+// known.
+void resend(int sig, arrival& taken) noexcept
+{
+    sys::resend_to_process(sig, taken.info);
+    for (std::uint64_t n = 1; sig >= SIGRTMIN && n < taken.count; ++n)
+        sys::kill(sys::getpid(), sig);
+}
+
 // The handler was replaced after the signal was recorded by a disposition that is not a callable: the signal meets it.
-void meet_disposition(int sig, siginfo_t& info) noexcept
+void meet_disposition(int sig, arrival& taken) noexcept
 {
     const handler_kind now = registry::instance().wanted(sig).type();
     if (now != handler_kind::ignore && !registry::instance().is_installed(sig))
-        sys::resend_to_self(sig, info);
+        resend(sig, taken);
 }
 
 // Rare: another thread is between claiming the record and completing it. It publishes soon; sleeping instead of spinning
@@ -74,7 +84,7 @@ bool dispatch(int sig, source_location where)
         return false;
     const handler run = registry::instance().wanted(sig); // a copy: the handler may replace itself
     if (!run.is_callable()) {
-        meet_disposition(sig, taken->info);
+        meet_disposition(sig, *taken);
         return false;
     }
     run(event{sig, siginfo(taken->info), taken->count, where});
@@ -148,7 +158,7 @@ void restore_and_resend() noexcept
         wait_while_written(sig);
         claim(sig);
         if (auto taken = take(slots[main_slot], sig))
-            sys::resend_to_self(sig, taken->info);
+            resend(sig, *taken);
     }
 }
 

@@ -65,6 +65,12 @@ void resend_to_self(int sig, siginfo_t& info) noexcept
     ::syscall(SYS_rt_tgsigqueueinfo, ::getpid(), ::syscall(SYS_gettid), sig, &plain);
 }
 
+void resend_to_process(int sig, siginfo_t& info) noexcept
+{
+    if (::syscall(SYS_rt_sigqueueinfo, ::getpid(), sig, &info) == -1)
+        ::kill(::getpid(), sig); // as above
+}
+
 int write_byte(int fd, unsigned char byte) noexcept
 {
     // Not write(): that is a cancellation point, and a thread must not be unwound out of a signal handler.

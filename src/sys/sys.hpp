@@ -22,6 +22,8 @@ namespace tocsin::sys {
 int set_action(int sig, const struct sigaction* action, struct sigaction* previous) noexcept;
 /// Sends `sig` to the calling thread with the information given; without it where the kernel's queue is full.
 void resend_to_self(int sig, siginfo_t& info) noexcept;
+/// The same to this process: the calling thread takes it before this returns unless it blocks the signal.
+void resend_to_process(int sig, siginfo_t& info) noexcept;
 /// Writes one byte, again if interrupted; raises no SIGPIPE where that signal is blocked. Returns 0 or the errno, positive.
 int write_byte(int fd, unsigned char byte) noexcept;
 int getpid() noexcept;
