@@ -153,7 +153,8 @@ int select(int nfds, fd_set* readable, fd_set* writable, fd_set* exceptional, co
     if (timeout != nullptr) {
         // select(2) takes a million microseconds and more.
         timespec time{timeout->tv_sec, timeout->tv_usec < 0 ? -1 : timeout->tv_usec % 1'000'000 * 1000};
-        const bool endless = __builtin_add_overflow(time.tv_sec, timeout->tv_usec / 1'000'000, &time.tv_sec);
+        const bool endless =
+            timeout->tv_usec > 0 && __builtin_add_overflow(time.tv_sec, timeout->tv_usec / 1'000'000, &time.tv_sec);
         if (!endless && !to_limit(&time, limit, ec))
             return -1;
     }

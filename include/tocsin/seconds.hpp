@@ -23,24 +23,26 @@ public:
 
     template <std::floating_point T>
     constexpr seconds(T count) noexcept
-        : given_(static_cast<double>(count))
+        : given_(with_sign(static_cast<double>(count), sign_of(count)))
     {
         from_nanoseconds(given_ * static_cast<double>(per_second));
     }
 
     template <class Rep, class Period>
     constexpr seconds(std::chrono::duration<Rep, Period> time) noexcept
-        : given_(static_cast<double>(time.count()) * static_cast<double>(Period::num) /
-                 static_cast<double>(Period::den))
+        : given_(with_sign(static_cast<double>(time.count()) * static_cast<double>(Period::num) /
+                               static_cast<double>(Period::den),
+                           sign_of(time)))
     {
         if constexpr (std::chrono::treat_as_floating_point_v<Rep>) {
             // The ratio reduced, so that whole nanoseconds, microseconds and milliseconds stay whole.
             constexpr std::intmax_t common = std::gcd(std::intmax_t{Period::den}, std::intmax_t{per_second});
             constexpr std::intmax_t per_tick = per_second / common;
             constexpr std::intmax_t ticks = Period::den / common;
-            from_nanoseconds(static_cast<double>(time.count()) *
-                             (static_cast<double>(Period::num) * static_cast<double>(per_tick)) /
-                             static_cast<double>(ticks));
+            from_nanoseconds(with_sign(static_cast<double>(time.count()) *
+                                           (static_cast<double>(Period::num) * static_cast<double>(per_tick)) /
+                                           static_cast<double>(ticks),
+                                       sign_of(time)));
         } else {
             from_ratio(time.count(), Period::num, Period::den);
         }
@@ -62,6 +64,18 @@ private:
     enum class state : unsigned char { fits, not_a_number, too_large };
     __extension__ using wide = __int128;
     static constexpr std::int64_t per_second = 1'000'000'000;
+
+    template <class T>
+    static constexpr int sign_of(const T& value) noexcept
+    {
+        return static_cast<int>(value > T{}) - static_cast<int>(value < T{});
+    }
+
+    // A time too small for a double (a long double, a fraction of picoseconds) is not zero.
+    static constexpr double with_sign(double value, int sign) noexcept
+    {
+        return value != 0 ? value : sign * std::numeric_limits<double>::denorm_min();
+    }
 
     constexpr void from_nanoseconds(double ns) noexcept
     {

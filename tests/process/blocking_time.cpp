@@ -447,7 +447,8 @@ TEST(select, takes_a_second_in_microseconds)
     const auto start = steady_clock::now();
     EXPECT_EQ(blocking::select(0, nullptr, nullptr, nullptr, &second), 0);
     EXPECT_GE(support::elapsed_since(start), 1s);
-    for (const timeval wrong : {timeval{0, -1}, timeval{0, std::numeric_limits<suseconds_t>::min()}, timeval{-1, 0}})
+    for (const timeval wrong : {timeval{0, -1}, timeval{0, std::numeric_limits<suseconds_t>::min()}, timeval{-1, 0},
+                                timeval{std::numeric_limits<time_t>::min(), std::numeric_limits<suseconds_t>::min()}})
         EXPECT_EQ(support::errno_of([&] { blocking::select(0, nullptr, nullptr, nullptr, &wrong); }), EINVAL);
 }
 

@@ -56,6 +56,22 @@ TEST(seconds, a_time_above_zero_never_becomes_zero)
         ASSERT_GT(ns(time), 0) << time;
 }
 
+TEST(seconds, a_time_too_small_for_a_double_keeps_its_sign)
+{
+    constexpr long double tiny = std::numeric_limits<long double>::denorm_min();
+    constexpr double small = std::numeric_limits<double>::denorm_min();
+    using float_ps = std::chrono::duration<double, std::pico>;
+    static_assert(ns(tiny) == 1 && ns(-tiny) == -1);
+    static_assert(ns(std::chrono::duration<long double, std::nano>(-tiny)) == -1);
+    static_assert(ns(float_ps(small)) == 1 && ns(float_ps(-small)) == -1);
+    // What refuses a negative time asks for the sign of this.
+    for (const seconds time :
+         {seconds(-tiny), seconds(float_ps(-small)), seconds(std::chrono::duration<float>(-1e-45F)),
+          seconds(std::chrono::duration<double, std::atto>(-small))})
+        EXPECT_LT(time.given(), 0);
+    EXPECT_EQ(seconds(-0.0).given(), 0);
+}
+
 TEST(seconds, durations_of_whole_ticks_are_exact)
 {
     static_assert(ns(250ms) == 250'000'000);
