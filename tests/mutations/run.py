@@ -222,7 +222,8 @@ def run_test(path, name, library_path, limit):
     if status == 0:
         return "passed", said
     if status < 0:
-        return f"died of {signal.Signals(-status).name}", said
+        name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"  # real-time
+        return f"died of {name}", said
     return "failed", said
 
 
