@@ -170,8 +170,46 @@ def elf(args):
     demand(not re.search(r"GNU_STACK.*RWE", run("readelf", "-lW", library)), "the stack is executable")
 
 
+def plugin(args):
+    """A program without the library loads it with a plugin, when it has a thread already."""
+    directory = fresh(args.work / "plugin")
+    module, host = directory / "plugin.so", directory / "plugin_host"
+    run(args.compiler, *WARNINGS, "-shared", "-fPIC", HERE / "plugin.cpp", "-o", module,
+        *pkg_config_flags(prefix(args)))
+    run(args.compiler, *WARNINGS, HERE / "plugin_host.cpp", "-o", host, "-pthread", "-ldl")
+    demand(not uses_shared(host), "the program is linked with the library itself")
+    library = only(prefix(args).rglob("libtocsin.so"), "libtocsin.so")
+    run(host, module, env={"LD_LIBRARY_PATH": str(library.parent)})
+
+
+def linkers(args):
+    """The static library in programs of every linker that is there: unused sections dropped, fully static. A signal at
+    any instruction interrupts a blocking call still (tests/process/window.cpp): the table of guarded calls, which no code
+    names, has survived (src/sys/syscall.hpp)."""
+    directory = fresh(args.work / "linkers")
+    library = only(prefix(args).rglob("libtocsin.a"), "libtocsin.a")
+    object_file = directory / "window.o"
+    run(args.compiler, "-std=c++20", "-O1", "-fPIE", "-ffunction-sections", "-fdata-sections", "-I",
+        prefix(args) / "include", "-I", args.source / "tests", "-c", args.source / "tests/process/window.cpp", "-o",
+        object_file)
+    linkers_here = [name for name in ("bfd", "gold", "lld") if shutil.which(f"ld.{name}")]
+    demand("lld" in linkers_here, "ld.lld is not installed")
+    for linker in linkers_here:
+        for form, options in (("pie", ["-pie"]), ("static", ["-static"]), ("static-pie", ["-static-pie"])):
+            if (linker, form) == ("gold", "static-pie"):
+                continue  # gold makes none
+            program = directory / f"{linker}_{form}"
+            run(args.compiler, *options, f"-fuse-ld={linker}", "-Wl,--gc-sections", "-Wl,-z,now", "-o", program,
+                object_file, library, "-lgtest", "-lgtest_main", "-pthread")
+            size = re.search(r" tocsin_calls\s+PROGBITS\s+\S+\s+\S+\s+(\S+)", run("readelf", "-SW", program))
+            demand(size and int(size[1], 16) >= 12, f"{program.name}: the table of calls is gone")
+            demand(form == "pie" or "NEEDED" not in run("readelf", "-dW", program), f"{program.name} is not static")
+            run(program, "--gtest_filter=G2.a_signal_at_any_instruction_interrupts*")
+            print(f"{program.name}: {int(size[1], 16) // 12} calls")
+
+
 TESTS = {test.__name__: test for test in
-         (install, find_shared, find_static, relocated, add_subdirectory, pkg_config, headers, elf)}
+         (install, find_shared, find_static, relocated, add_subdirectory, pkg_config, headers, elf, plugin, linkers)}
 
 
 def main():

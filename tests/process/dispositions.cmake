@@ -6,6 +6,6 @@ tocsin_test(
     TIMEOUT 60)
 tocsin_test(
     tocsin_process_trip
-    SOURCES trip.cpp fork.cpp fault.cpp
+    SOURCES trip.cpp small_stacks.cpp fork.cpp fault.cpp
     LABELS process
     TIMEOUT 120)
