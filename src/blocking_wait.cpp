@@ -66,10 +66,15 @@ long wait_for_fds(pollfd* fds, nfds_t count, const time_limit& limit, const sigs
         ::sigdelset(&open, *nudge);
         mask = &open;
     }
-    return interruptible_until(where, limit, [&](timespec* time) {
+    const long result = interruptible_until(where, limit, [&](timespec* time) {
         return kernel_call_within(time, SYS_ppoll, address(fds), static_cast<long>(count), address(time), address(mask),
                                   kernel_set_size);
     });
+    if (result == -ETIMEDOUT) { // an interrupted last attempt need not have written them
+        for (nfds_t i = 0; i < count; ++i)
+            fds[i].revents = 0;
+    }
+    return result;
 }
 
 long wait_for_events(int epfd, epoll_event* events, int max_events, const time_limit& limit, source_location where)

@@ -172,9 +172,17 @@ TEST(G15, timed_calls_that_are_interrupted_without_end_time_out)
 #if defined(SYS_poll)
         EXPECT_TRUE(interrupt_every(SYS_poll));
 #endif
-        EXPECT_EQ(blocking::poll(nullptr, 0, 3), 0);
+        pollfd nothing[2] = {{-1, POLLIN, -1}, {-1, POLLIN, -1}};
+        EXPECT_EQ(blocking::poll(nothing, 2, 3), 0);
+        EXPECT_EQ(nothing[0].revents, 0);
+        EXPECT_EQ(nothing[1].revents, 0);
     });
-    expect_timeout(SYS_ppoll, [&] { EXPECT_EQ(blocking::ppoll(nullptr, 0, &limit, nullptr), 0); });
+    expect_timeout(SYS_ppoll, [&] {
+        pollfd nothing{-1, POLLIN, -1};
+        EXPECT_EQ(blocking::ppoll(&nothing, 1, &limit, nullptr), 0);
+        EXPECT_EQ(nothing.revents, 0);
+        EXPECT_EQ(blocking::ppoll(nullptr, 0, &limit, nullptr), 0);
+    });
     expect_timeout(SYS_epoll_pwait, [] {
 #if defined(SYS_epoll_wait)
         EXPECT_TRUE(interrupt_every(SYS_epoll_wait));
