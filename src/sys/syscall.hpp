@@ -93,7 +93,10 @@ extern constinit const std::atomic<std::uint64_t> open_gate;
     register long x4 __asm__("x4") = e;
     register long x5 __asm__("x5") = f;
     long look;
-    __asm__ volatile("1:\tldr %[look], %[pending]\n"
+    // ldur, from an address in a register (Q): linkers work around an erratum of the Cortex-A53 (843419) by moving an ldr
+    // that follows an adrp out of line, and with it out of the range. The abort label is in a subsection, not in a section
+    // of its own: always within reach of cbnz.
+    __asm__ volatile("1:\tldur %[look], %[pending]\n"
                      "\tcbnz %[look], 3f\n"
                      "\tsvc 0\n"
                      "2:\n"
@@ -106,7 +109,7 @@ extern constinit const std::atomic<std::uint64_t> open_gate;
                      "\t.long 1b - ., 2b - ., 3b - .\n"
                      "\t.popsection\n"
                      : "+r"(x0), [look] "=&r"(look)
-                     : [pending] "m"(pending), [interrupted] "i"(-ERESTART), "r"(x1), "r"(x2), "r"(x3), "r"(x4),
+                     : [pending] "Q"(pending), [interrupted] "i"(-ERESTART), "r"(x1), "r"(x2), "r"(x3), "r"(x4),
                        "r"(x5), "r"(x8)
                      : "memory", "cc");
     return x0;
