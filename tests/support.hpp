@@ -33,6 +33,17 @@ inline constexpr bool thread_sanitizer = false;
 inline constexpr bool thread_sanitizer = false;
 #endif
 
+/// What runs the test in place of a machine, as it tells in the environment (cmake/aarch64-linux-gnu.cmake); else null.
+inline const char* emulator() { return std::getenv("TOCSIN_EMULATOR"); }
+
+/// For a case that asks for what the emulator does not do; `deviation` says what it does.
+#define SKIP_IF_EMULATED(deviation)                                                                                    \
+    if (support::emulator() != nullptr)                                                                                \
+    GTEST_SKIP() << support::emulator() << ": " << (deviation)
+
+/// The emulator maps the program's signal n >= 32 to its own n + 2, which leaves none for 63 and 64.
+#define SKIP_WITHOUT_SIGRTMAX() SKIP_IF_EMULATED("the two highest real-time signals do not exist")
+
 /// Waits until `condition()` holds; false when `limit` is over. Polls without sleeping long: the condition is the synchronisation.
 template <class Condition>
 bool eventually(Condition condition, std::chrono::milliseconds limit = std::chrono::seconds(20))

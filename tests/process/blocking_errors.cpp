@@ -35,7 +35,7 @@ void PrintTo(const refused& r, std::ostream* out) { *out << r.name; }
 constexpr int bad = 987654; // no descriptor
 char buffer[16];
 iovec parts[1] = {{buffer, 16}};
-msghdr message{};
+msghdr message{nullptr, 0, parts, 1, nullptr, 0, 0}; // without a buffer an emulator need not enter the kernel
 sockaddr_storage address{};
 sockaddr* const to = reinterpret_cast<sockaddr*>(&address);
 epoll_event found[1];

@@ -17,7 +17,9 @@
 
 #define SKIP_WHERE_VFORK_IS_FORK()                                                                                     \
     if (support::thread_sanitizer)                                                                                     \
-    GTEST_SKIP() << "ThreadSanitizer makes vfork a fork, and keeps a copy of the dispositions in the shared memory"
+        GTEST_SKIP()                                                                                                   \
+            << "ThreadSanitizer makes vfork a fork, and keeps a copy of the dispositions in the shared memory";        \
+    SKIP_IF_EMULATED("vfork is a fork, and clone shares memory with threads only")
 
 namespace support {
 

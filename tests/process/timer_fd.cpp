@@ -77,6 +77,7 @@ TEST(timerfd_create, refuses_unknown_clocks_and_flags_by_value)
         const auto text = message_of<std::system_error>([&] { timer_fd timer(clock); });
         EXPECT_NE(text.find("clock " + std::to_string(clock)), std::string::npos) << text;
     }
+    SKIP_IF_EMULATED("flags unknown to it never reach the kernel");
     for (const int flags : {1, 1 << 30, -1}) {
         EXPECT_EQ(errno_of([&] { (void)tocsin::timerfd_create(CLOCK_MONOTONIC, flags); }), EINVAL) << flags;
         const auto text = message_of<std::system_error>([&] { timer_fd timer(CLOCK_MONOTONIC, flags); });

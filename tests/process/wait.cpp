@@ -93,8 +93,9 @@ TEST_F(blocked, all_three_run_the_handlers_of_other_signals_while_they_wait)
         std::uint_least32_t line = 0;
         int count = 0;
         const storm interrupts([&](const tocsin::event& e) {
-            line = e.where.line();
-            if (++count == 5)
+            if (++count <= 5) // a later one may run inside raise_signal()
+                line = e.where.line();
+            if (count == 5)
                 tocsin::raise_signal(SIGUSR1);
         });
         const auto result = wait();

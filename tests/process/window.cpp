@@ -150,6 +150,7 @@ outcome inject_after(int steps, call kind, receiver to)
 // Every instruction from the stop until the call sleeps (or, if it completes, until it has long returned).
 void at_every_instruction(call kind, receiver to)
 {
+    SKIP_IF_EMULATED("no ptrace");
     int steps = 0;
     constexpr int most = 3000;
     for (; steps < most; ++steps) {

@@ -83,6 +83,7 @@ TEST(stress, ten_thousand_signals_two_at_a_time)
 
 TEST(stress, ten_thousand_signals_from_another_process_one_at_a_time)
 {
+    SKIP_WITHOUT_SIGRTMAX();
     auto chance = stress::make_chance();
     const int total = stress::size(signals, 10 * signals);
     int turn[2];
