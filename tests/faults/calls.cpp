@@ -303,6 +303,27 @@ void no_signal_for_nudging(injection& inject)
     EXPECT_EQ(runs, 1);
 }
 
+// Only where a timer interrupts calls: the first handler needs it.
+void no_call_timer(injection& inject)
+{
+#if defined(TOCSIN_PORTABLE_CALLS)
+    for (const int error : {EAGAIN, ENOMEM, EPERM}) {
+        const process_state before;
+        inject.fail(SYS_timer_create, error);
+        EXPECT_EQ(support::errno_of([] { tocsin::signal(SIGUSR1, count_runs); }), error);
+        EXPECT_EQ(inject.stop(), 1) << error;
+        expect_unchanged(before, "timer_create");
+    }
+#else
+    inject.fail(SYS_timer_create, EAGAIN);
+#endif
+    tocsin::signal(SIGUSR1, count_runs);
+    inject.stop();
+    ::raise(SIGUSR1);
+    tocsin::check_signals();
+    EXPECT_EQ(runs, 1);
+}
+
 void masks(injection& inject)
 {
     const tocsin::signal_set some{SIGTERM, SIGHUP};
@@ -409,7 +430,7 @@ void sent_again(injection& inject)
                 const tocsin::runtime active;
                 tocsin::signal(sig, count_runs);
                 ::raise(sig);
-                inject.fail(SYS_rt_tgsigqueueinfo, error);
+                inject.fail(SYS_rt_sigqueueinfo, error);
             }
             EXPECT_EQ(inject.stop(), 1) << error;
             EXPECT_TRUE(support::eventually([] { return runs != 0; }));
@@ -532,7 +553,11 @@ const std::vector<row>& table()
          wake_up_byte},
         {"report_write", {"SYS_write"}, {SYS_write}, report},
         {"nudge", {"SYS_tgkill"}, {SYS_tgkill}, nudge},
-        {"sent_again", {"SYS_rt_tgsigqueueinfo", "SYS_tgkill"}, {SYS_rt_tgsigqueueinfo}, sent_again},
+        {"sent_again", {"SYS_rt_sigqueueinfo", "kill"}, {SYS_rt_sigqueueinfo}, sent_again},
+        {"call_timer",
+         {"SYS_timer_create", "SYS_timer_settime", "SYS_timer_delete"},
+         {SYS_timer_create},
+         no_call_timer},
         {"mmap", {"mmap"}, {SYS_mmap}, no_page},
         {"madvise", {"madvise"}, {SYS_madvise}, no_wiping},
         {"kill", {"kill"}, {SYS_kill}, death},
