@@ -43,6 +43,8 @@ inline const char* emulator() { return std::getenv("TOCSIN_EMULATOR"); }
 
 /// The emulator maps the program's signal n >= 32 to its own n + 2, which leaves none for 63 and 64.
 #define SKIP_WITHOUT_SIGRTMAX() SKIP_IF_EMULATED("the two highest real-time signals do not exist")
+/// The highest signal that there is.
+inline int last_signal() { return emulator() != nullptr ? SIGRTMAX - 2 : SIGRTMAX; }
 
 /// Waits until `condition()` holds; false when `limit` is over. Polls without sleeping long: the condition is the synchronisation.
 template <class Condition>

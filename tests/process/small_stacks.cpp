@@ -147,6 +147,7 @@ void use_up_the_stack_and_raise()
     volatile char* const rest = static_cast<char*>(alloca(here - bottom - 1024));
     rest[0] = 1;
     raise_here();
+    rest[0] = 2; // so that the call is not made in place of this function
 }
 
 int raise_on_an_exhausted_stack()

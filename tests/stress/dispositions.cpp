@@ -356,7 +356,8 @@ private:
         p.by = static_cast<sender>(lot(6));
         p.when = std::array{moment::around, moment::around, moment::around, moment::around,
                             moment::around, moment::before, moment::after}[static_cast<std::size_t>(lot(7))];
-        p.sig = std::array{SIGINT, SIGTERM, SIGUSR1, SIGHUP, SIGRTMIN, SIGRTMAX}[static_cast<std::size_t>(lot(6))];
+        p.sig = std::array{
+            SIGINT, SIGTERM, SIGUSR1, SIGHUP, SIGRTMIN, support::last_signal()}[static_cast<std::size_t>(lot(6))];
         p.deferred = lot(3) == 0;
         p.full_queue = lot(4) == 0;
         p.throws = lot(4) == 0;
@@ -540,6 +541,7 @@ TEST(G8, queued_signals_that_another_thread_takes_are_all_accounted_for)
 {
     if (support::thread_sanitizer)
         GTEST_SKIP() << "ThreadSanitizer keeps one signal of a number for later and drops the others";
+    SKIP_IF_EMULATED("it crashes when dispositions change while threads send");
     const int total = stress::size(100'000, 1'000'000);
     flipping flips(SIGRTMIN + 1);
     std::atomic<bool> over{false};
