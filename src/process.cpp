@@ -131,7 +131,8 @@ void reserve_nudge_signal()
     if (nudge_number.load(std::memory_order_relaxed) == 0)
         nudge_number.store(take_nudge_signal(0), std::memory_order_relaxed); // published by the disposition set next
     if (const int error = -prepare_redirect(); error != 0)
-        fail(error, "signal: no timer for the interruption of calls");
+        fail(error, nudge_signal() ? "tocsin: no timer for the interruption of calls"
+                                   : "tocsin: no signal is free for nudging");
 }
 
 void give_up_nudge_signal(int sig) noexcept

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <ucontext.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <ctime>
@@ -14,7 +15,7 @@
 namespace tocsin::sys {
 
 constinit std::atomic<std::uintptr_t> calling_thread{0};
-constinit std::atomic<bool> repeating{false};
+constinit std::atomic<long> repeat_after{0};
 
 namespace {
 
@@ -26,7 +27,7 @@ constinit int timer_signal = 0;
 
 void set_timer(int which, long ns) noexcept
 {
-    const itimerspec value{{0, ns}, {0, ns}};
+    const itimerspec value{{0, 0}, {0, ns}};
     raw_syscall(SYS_timer_settime, which, 0, reinterpret_cast<long>(&value), 0);
 }
 
@@ -40,10 +41,10 @@ int prepare_redirect(int tid, int sig) noexcept
     if (old != none)
         raw_syscall(SYS_timer_delete, old); // fails in a forked child, which has none of its parent's timers
     calling_thread.store(0, std::memory_order_relaxed);
-    repeating.store(false, std::memory_order_relaxed);
+    repeat_after.store(0, std::memory_order_relaxed);
     timer_tid = timer_signal = 0;
     if (sig == 0)
-        return 0;
+        return -EBUSY;
     sigevent event{};
     event.sigev_notify = SIGEV_THREAD_ID;
     event.sigev_signo = sig;
@@ -62,18 +63,22 @@ int prepare_redirect(int tid, int sig) noexcept
 void redirect(void* /*context*/) noexcept
 {
     const int mine = timer.load(std::memory_order_relaxed);
-    if (mine == none || calling_thread.load(std::memory_order_relaxed) != this_thread() ||
-        repeating.load(std::memory_order_relaxed))
+    if (mine == none || calling_thread.load(std::memory_order_relaxed) != this_thread())
         return;
-    repeating.store(true, std::memory_order_relaxed);
-    constexpr long interval = 200'000; // well within the millisecond that G3 allows; long for a call to be entered
-    set_timer(mine, interval);
+    // First well within the millisecond that G3 allows; then each time later, so that the thread gets on even where a
+    // signal takes longer than that (under a debugger), and a call that the kernel itself restarts costs little.
+    constexpr long first = 200'000;
+    constexpr long longest = 100'000'000;
+    const long before = repeat_after.load(std::memory_order_relaxed);
+    const long next = before == 0 ? first : std::min(2 * before, longest);
+    repeat_after.store(next, std::memory_order_relaxed);
+    set_timer(mine, next);
 }
 
 void stop_repeating() noexcept
 {
     set_timer(timer.load(std::memory_order_relaxed), 0);
-    repeating.store(false, std::memory_order_relaxed);
+    repeat_after.store(0, std::memory_order_relaxed);
 }
 
 } // namespace tocsin::sys

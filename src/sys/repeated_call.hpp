@@ -16,8 +16,9 @@ namespace tocsin::sys {
 /// The thread (this_thread()) whose call a signal must end, or 0. Written by that thread, read by handlers on it: program
 /// order is enough.
 extern constinit std::atomic<std::uintptr_t> calling_thread;
-/// The timer has been started for that call. Written by handlers on that thread, and by it.
-extern constinit std::atomic<bool> repeating;
+/// Nanoseconds to the next interruption of that call, or 0: the timer has not been started. Written by handlers on that
+/// thread, and by it.
+extern constinit std::atomic<long> repeat_after;
 
 void stop_repeating() noexcept;
 
@@ -34,7 +35,7 @@ void stop_repeating() noexcept;
     std::atomic_signal_fence(std::memory_order_seq_cst);
     calling_thread.store(0, std::memory_order_relaxed);
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    if (repeating.load(std::memory_order_relaxed)) [[unlikely]]
+    if (repeat_after.load(std::memory_order_relaxed) != 0) [[unlikely]]
         stop_repeating();
     return result;
 }

@@ -33,7 +33,7 @@ void nudge(int tid, int sig) noexcept;
 /// the first time or again: has it go on at the abort label, which returns -EINTR.
 void redirect(void* context) noexcept;
 /// What redirect() needs: the thread whose calls it interrupts and the signal for nudging (0: none). Again when one of them
-/// has changed. In ordinary code on that thread. A negated errno if redirect() has no effect.
+/// has changed. In ordinary code on that thread. A negated errno if redirect() has no effect: -EBUSY for lack of a signal.
 /// nudge_flags: a nudge itself interrupts a system call, or only lets redirect() look.
 #if TOCSIN_REPEATED_CALLS
 int prepare_redirect(int tid, int sig) noexcept;

@@ -349,7 +349,7 @@ private:
 
     [[nodiscard]] tocsin::handler handler_for(unsigned b) const
     {
-        const unsigned choice = b % (fuzz::handler_count + 3);
+        const std::size_t choice = b % (fuzz::handler_count + 3);
         if (choice == 0)
             return tocsin::default_action;
         if (choice == 1)

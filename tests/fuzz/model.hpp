@@ -552,7 +552,7 @@ private:
 
     [[nodiscard]] disposition disposition_for(unsigned b) const
     {
-        const unsigned choice = b % (handler_count + 3);
+        const std::size_t choice = b % (handler_count + 3);
         if (choice == 0)
             return {};
         if (choice == 1)
