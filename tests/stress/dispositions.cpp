@@ -676,6 +676,8 @@ TEST(G8, a_queued_signal_meets_the_new_disposition_also_when_the_queue_is_full_b
 // The handler would have been called once with the count; another disposition knows no count.
 TEST(G8, queued_signals_that_merged_meet_the_new_disposition_one_by_one)
 {
+    if (support::thread_sanitizer)
+        GTEST_SKIP() << "ThreadSanitizer keeps one signal of a number for later and drops the others";
     constexpr int sent = 100;
     std::atomic<int> with_value{0};
     static std::atomic<int>* values;
