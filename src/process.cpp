@@ -128,11 +128,20 @@ int take_nudge_signal(int except) noexcept
 
 void reserve_nudge_signal()
 {
-    if (nudge_number.load(std::memory_order_relaxed) == 0)
+    const bool first = nudge_number.load(std::memory_order_relaxed) == 0;
+    if (first)
         nudge_number.store(take_nudge_signal(0), std::memory_order_relaxed); // published by the disposition set next
-    if (const int error = -prepare_redirect(); error != 0)
-        fail(error, nudge_signal() ? "tocsin: no timer for the interruption of calls"
-                                   : "tocsin: no signal is free for nudging");
+    const int error = -prepare_redirect();
+    if (error == 0)
+        return;
+    const auto taken = nudge_signal();
+    if (first && taken) {
+        struct sigaction by_default = {};
+        by_default.sa_handler = SIG_DFL;
+        sys::set_action(*taken, &by_default, nullptr);
+        nudge_number.store(0, std::memory_order_relaxed);
+    }
+    fail(error, taken ? "tocsin: no timer for the interruption of calls" : "tocsin: no signal is free for nudging");
 }
 
 void give_up_nudge_signal(int sig) noexcept

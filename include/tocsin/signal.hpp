@@ -17,8 +17,9 @@ namespace tocsin {
 /// just before the change and throws, that leaves from here too, and the change has been made. Under defer_signals an
 /// arrival stays pending and meets whatever is set when the guard ends.)
 /// Errors: thread_error on another thread; std::out_of_range for a number outside 1 to nsig - 1; std::system_error with
-/// EINVAL for SIGKILL, SIGSTOP and the numbers the C library reserves (32, 33). Source: sigaction(2); the documented
-/// module's signal().
+/// EINVAL for SIGKILL, SIGSTOP and the numbers the C library reserves (32, 33); in a build with TOCSIN_PORTABLE_CALLS
+/// EAGAIN or EBUSY for the first handler, if there is no timer or no signal for the interruption of calls. Source:
+/// sigaction(2); the documented module's signal().
 TOCSIN_API handler signal(signum sig, handler what, source_location where = source_location::current());
 
 /// What happens when `sig` arrives, read from the kernel: a handler that other code installed shows as foreign.

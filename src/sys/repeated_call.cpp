@@ -3,7 +3,6 @@
 #if TOCSIN_REPEATED_CALLS
 
 #include <sys/syscall.h>
-#include <ucontext.h>
 
 #include <algorithm>
 #include <cerrno>

@@ -47,15 +47,19 @@ extern constinit const std::atomic<std::uint64_t> open_gate;
     __asm__ volatile("svc 0" : "+r"(x0) : "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5), "r"(x8) : "memory");
     return x0;
 #else
-    const long result = ::syscall(number, a, b, c, d, e, f);
-    return result == -1 ? -errno : result;
+    const int saved = errno;
+    long result = ::syscall(number, a, b, c, d, e, f);
+    if (result == -1)
+        result = -errno;
+    errno = saved;
+    return result;
 #endif
 }
 
 #if !TOCSIN_REPEATED_CALLS
-/// The same, but -ERESTART, which the kernel shows nobody, without entering it when `pending` is not zero: the look and the entry are one range of
-/// instructions, noted in the section tocsin_calls (retained, R: linkers that drop unused sections see no use) as {begin, end, abort}. Whoever interrupts a thread in such a range and
-/// has set `pending` moves it to the abort label (redirect()): it has not entered the kernel yet, or the kernel has wound
+/// The same, but -ERESTART, which the kernel shows nobody, without entering it when `pending` is not zero: the look and the
+/// entry are one range of instructions, noted in the section tocsin_calls (retained, R: linkers that drop unused sections
+/// see no use) as {begin, end, abort}. Whoever interrupts a thread in such a range and has set `pending` moves it to the abort label (redirect()): it has not entered the kernel yet, or the kernel has wound
 /// it back to enter again (SA_RESTART), so nothing is undone. At the end label the result is in its register: -EINTR, or
 /// that of a call that is done and must not be lost. Always inlined, also for the sake of the section: its entries speak
 /// of code that must exist once.

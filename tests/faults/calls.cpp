@@ -313,6 +313,7 @@ void no_call_timer(injection& inject)
         EXPECT_EQ(support::errno_of([] { tocsin::signal(SIGUSR1, count_runs); }), error);
         EXPECT_EQ(inject.stop(), 1) << error;
         expect_unchanged(before, "timer_create");
+        EXPECT_EQ(tocsin::nudge_signal(), std::nullopt);
     }
 #else
     inject.fail(SYS_timer_create, EAGAIN);
