@@ -184,3 +184,37 @@ TEST(G3, a_signal_taken_by_another_thread_at_any_instruction_loses_no_result)
 {
     at_every_instruction(call::completes, receiver::other_thread);
 }
+
+// The debugger takes a millisecond (that is what is tested) over each signal and each system call, that of the signal's
+// return included: whatever ends the call leaves the thread time to go on.
+TEST(G2, a_slow_debugger_does_not_keep_a_call_from_its_signal)
+{
+    SKIP_IF_EMULATED("no ptrace");
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+        int fds[2];
+        if (::pipe(fds) != 0)
+            ::_exit(10);
+        tocsin::signal(SIGALRM, [&] {
+            if (::write(fds[1], "h", 1) != 1)
+                ::_exit(11);
+        });
+        ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+        ::raise(SIGSTOP);
+        tocsin::setitimer(tocsin::itimer::real, 50ms);
+        char byte = 0;
+        ::_exit(tocsin::blocking::read(fds[0], &byte, 1) == 1 && byte == 'h' ? 0 : 12);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+    ::ptrace(PTRACE_SETOPTIONS, pid, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+    const auto end = std::chrono::steady_clock::now() + 10s;
+    for (int sig = 0; WIFSTOPPED(status);) {
+        ASSERT_LT(std::chrono::steady_clock::now(), end) << "interrupted again and again";
+        std::this_thread::sleep_for(1ms);
+        ::ptrace(PTRACE_SYSCALL, pid, nullptr, sig);
+        ASSERT_TRUE(next_stop(pid, status, stall_limit)) << "asleep";
+        sig = WIFSTOPPED(status) && WSTOPSIG(status) != (SIGTRAP | 0x80) ? WSTOPSIG(status) : 0;
+    }
+    EXPECT_TRUE(support::exited_with(status, 0)) << status;
+}
