@@ -1,5 +1,7 @@
 #include <tocsin/fork.hpp>
 
+#include <optional>
+
 #include "fail.hpp"
 #include "registry.hpp"
 #include "slot.hpp"
@@ -32,6 +34,20 @@ treatment treatment_of(int sig) noexcept
     return sig == detail::nudge_number.load(std::memory_order_relaxed) ? treatment::keep : treatment::other_handler;
 }
 
+// What a slot has not been asked for yet takes the disposition that is there now. Others may be at the same slot only where
+// this process itself executes the program.
+void resend_pending(detail::slot& of) noexcept
+{
+    for (const signum sig : signal_set::from_bits(of.pending().exchange(0, std::memory_order_seq_cst))) {
+        if (auto late = detail::take(of, sig))
+            sys::resend_to_self(sig, late->info);
+        // Acquire pairs with mailbox::subscribe()'s store.
+        auto* const queued = of.rings[detail::index_of(sig)].load(std::memory_order_acquire);
+        if (auto first = queued == nullptr ? std::nullopt : queued->pop())
+            sys::resend_to_self(sig, *first); // once: it ends the process, or is ignored
+    }
+}
+
 } // namespace
 
 signal_set changed_signals() noexcept
@@ -52,12 +68,10 @@ void reset_for_exec() noexcept
         if (treatment_of(sig) != treatment::keep)
             sys::set_action(sig, &by_default, nullptr);
     }
-    // Arrived after fork(), for a handler that will not run here any more. Not in a child that still has its parent's.
+    // Arrived after fork(), for what will not run here any more. Not in a child that still has its parent's.
     if (detail::in_owner_process()) {
-        for (const signum sig : signal_set::from_bits(detail::main_pending.exchange(0, std::memory_order_seq_cst))) {
-            if (auto late = detail::take(detail::slots[detail::main_slot], sig))
-                sys::resend_to_self(sig, late->info);
-        }
+        for (detail::slot& each : detail::slots)
+            resend_pending(each);
     }
     // Last, so that no handler runs: it would lose the signal, or in a child of vfork() work on the parent's memory.
     // A nudge that is pending (only where this process itself executes the program) is spent on its handler here;

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <cerrno>
+#include <ctime>
 #include <new>
 #include <string>
 
@@ -11,6 +12,7 @@
 #include <tocsin/signal_set.hpp>
 
 #include "fail.hpp"
+#include "mailbox.hpp"
 #include "registry.hpp"
 #include "safe_point.hpp"
 #include "slot.hpp"
@@ -25,17 +27,6 @@ constinit std::atomic<unsigned> generation{1};
 
 constinit int requested_nudge = 0; // by set_nudge_signal(); main thread, before claim_process()
 
-void empty_slot(slot& which) noexcept
-{
-    which.pending().store(0, std::memory_order_relaxed);
-    which.wake.store(0, std::memory_order_relaxed);
-    for (auto& writing : which.wakers) // threads that were, in the parent
-        writing.store(0, std::memory_order_relaxed);
-    which.wake_error.store(0, std::memory_order_relaxed);
-    for (record& each : which.records)
-        each.word.store(0, std::memory_order_relaxed);
-}
-
 // The calling thread is the one that runs the main slot's handlers.
 void own_main_slot() noexcept
 {
@@ -49,7 +40,7 @@ int prepare_redirect() noexcept
                                  nudge_number.load(std::memory_order_relaxed));
 }
 
-// How far claim_process() has got; main thread.
+// How far claim_process() has got; guarded by its holder.
 constinit std::atomic<std::uint32_t>* claimed_word = nullptr;
 constinit bool fork_is_watched = false;
 
@@ -68,8 +59,8 @@ void after_fork_in_parent() noexcept { registry::instance().unlock(); }
 void after_fork_in_child() noexcept
 {
     const bool by_main = forked_by_main;
+    mailbox::renew_all();
     registry::instance().unlock();
-    empty_slot(slots[main_slot]);
     if (!by_main) { // the guards and the runtime belong to a thread that does not exist here
         end_all_deferrals();
         forget_runtime();
@@ -152,10 +143,24 @@ void give_up_nudge_signal(int sig) noexcept
     prepare_redirect();
 }
 
-// No lock: only the main thread gets here, and a lock that it held while another thread forked would be held in the child
-// for ever. The child begins again where it was.
+// Not a mutex: a thread that held it while another one forked would hold it in the child for ever. Here the child sees that
+// the holder is another process, and begins again where that was.
 void claim_process()
 {
+    if (owner_word.load(std::memory_order_acquire) != nullptr)
+        return;
+    static constinit std::atomic<int> holder{0}; // a process id
+    const int self = sys::getpid();
+    for (int seen = 0; !holder.compare_exchange_weak(seen, self, std::memory_order_acquire);) {
+        if (seen != self)
+            continue; // 0, or a parent: tried again with that value
+        constexpr timespec moment{0, 1000};
+        ::nanosleep(&moment, nullptr);
+        seen = 0;
+    }
+    struct release {
+        ~release() { holder.store(0, std::memory_order_release); }
+    } const at_end;
     if (owner_word.load(std::memory_order_relaxed) != nullptr)
         return;
     if (claimed_word == nullptr) {
@@ -164,7 +169,8 @@ void claim_process()
             fail(ENOMEM, "tocsin: no memory for the page that tells a forked child");
         claimed_word = new (page) std::atomic<std::uint32_t>;
     }
-    owner_pid.store(sys::getpid(), std::memory_order_relaxed); // published by the store of owner_word
+    sys::bound_ranges();
+    owner_pid.store(self, std::memory_order_relaxed); // published by the store of owner_word
     if (!fork_is_watched) {
         if (const int error = ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); error != 0)
             fail(error, "pthread_atfork");
@@ -173,6 +179,8 @@ void claim_process()
     claimed_word->store(1, std::memory_order_relaxed);
     owner_word.store(claimed_word, std::memory_order_release); // pairs with the acquire load in in_owner_process()
 }
+
+unsigned fork_generation() noexcept { return generation.load(std::memory_order_relaxed); }
 
 bool is_main_thread() noexcept
 {

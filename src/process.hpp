@@ -6,7 +6,7 @@
 namespace tocsin::detail {
 
 /// Makes this process the owner of the state, once; called before the first disposition of ours is set.
-/// Errors: std::system_error with ENOMEM. Context: main thread.
+/// Errors: std::system_error with ENOMEM. Context: any thread.
 void claim_process();
 
 /// Takes the signal for nudging, once; called before a handler of ours is installed. Context: main thread.
@@ -20,6 +20,10 @@ void give_up_nudge_signal(int sig) noexcept;
 /// The calling thread is the main thread: on Linux the initial thread of the process, which after fork() is the thread
 /// that forked. Context: any thread, ordinary code. Cheap: a system call only the first time in a thread.
 bool is_main_thread() noexcept;
+
+/// Changes with every fork(), once claim_process() has been called: a thread that was started under another number is
+/// another process's. Context: any thread.
+unsigned fork_generation() noexcept;
 
 /// Forgets the runtime object of a thread that is gone. Context: main thread of a child forked by another thread.
 void forget_runtime() noexcept;

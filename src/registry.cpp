@@ -1,5 +1,6 @@
 #include "registry.hpp"
 
+#include <bit>
 #include <cerrno>
 #include <new>
 #include <string>
@@ -54,6 +55,31 @@ bool is_nudge(const struct sigaction& action) noexcept
     return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == tocsin_nudged;
 }
 
+// The function of other code that this is, or null.
+chained_handler handler_of(const struct sigaction& action) noexcept
+{
+    if (is_trip(action))
+        return nullptr;
+    if ((action.sa_flags & SA_SIGINFO) == 0 && (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN))
+        return nullptr;
+    // One that takes the number only leaves the further arguments alone, as when the kernel calls it.
+    return action.sa_sigaction;
+}
+
+// Before the disposition, so that the first trip finds its way. Pairs with the loads in trip.cpp.
+void open_route(int sig, std::size_t slot) noexcept
+{
+    routes[index_of(sig)].fetch_or(std::uint64_t{1} << slot, std::memory_order_seq_cst);
+    routes_opened.fetch_add(1, std::memory_order_seq_cst); // between the route and the disposition: see give_back()
+}
+
+// After the disposition has changed. Pairs with the load in deliver(): who comes in later finds no route.
+void close_route(int sig, std::size_t slot) noexcept
+{
+    routes[index_of(sig)].fetch_and(~(std::uint64_t{1} << slot), std::memory_order_seq_cst);
+    quiesce(slots[slot]);
+}
+
 struct sigaction trip_action() noexcept
 {
     struct sigaction action = {};
@@ -76,8 +102,10 @@ registry& registry::instance() noexcept
 
 handler registry::to_handler(int sig, const struct sigaction& action) const
 {
-    if (is_trip(action))
-        return entries_[index_of(sig)].wanted;
+    if (is_trip(action)) {
+        const entry& mine = entries_[index_of(sig)];
+        return mine.subscribers == 0 || mine.wanted.is_callable() ? mine.wanted : to_handler(sig, mine.base);
+    }
     if (action.sa_handler == SIG_DFL || is_nudge(action)) // the program has set nothing there
         return default_action;
     if (is_ignore(action))
@@ -119,16 +147,26 @@ handler registry::install(int sig, handler what, const char* function)
         give_up_nudge_signal(sig); // one that is on its way still finds a handler, the old or the new
         before = {};
     }
-    if (what.kind_ == handler_kind::callable) {
-        // Before the disposition, so that the first trip finds its way. Release pairs with tocsin_trip()'s load.
-        routes[index_of(sig)].fetch_or(std::uint64_t{1} << main_slot, std::memory_order_release);
-    }
     if (!mine.ignored_before)
         mine.ignored_before = is_ignore(before);
-    if (const int error = -give(sig, action, *mine.ignored_before); error > 0)
+    if (const auto theirs = handler_of(before);
+        theirs != nullptr && (mine.subscribers != 0 || mine.wanted.is_callable()))
+        mine.over = theirs;
+    const bool shared = mine.subscribers != 0 && is_trip(before);
+    const struct sigaction without_ours = shared && !mine.wanted.is_callable() ? mine.base : before;
+    int error = 0;
+    if (what.kind_ == handler_kind::callable) {
+        open_route(sig, main_slot);
+        error = -give(sig, action, *mine.ignored_before);
+    } else if (shared) {
+        leave_to_subscribers(sig, action, mine);
+    } else {
+        error = -give_instead(sig, action, mine);
+    }
+    if (error > 0)
         fail(error, std::string(function) + ": the disposition of " + signum(sig).name() + " cannot be changed");
     if (!mine.changed) {
-        mine.original = before;
+        mine.original = without_ours;
         mine.original_wanted = mine.wanted;
         mine.changed = true;
     }
@@ -180,6 +218,125 @@ bool registry::is_ours(const struct sigaction& action, const handler& wanted) no
     return false;
 }
 
+// Before the last route ends: what becomes of a signal that is in the trip routine then. It goes back to the kernel, for
+// the disposition given; but a handler that may call ours would bring it back for ever.
+void registry::let_go(int sig, const struct sigaction& given, const entry& mine) noexcept
+{
+    const chained_handler theirs = handler_of(given);
+    const bool calls_ours = theirs != nullptr && theirs == mine.over;
+    // Release, all: pairs with the loads in give_back().
+    left_to[index_of(sig)].store(calls_ours ? mine.below : nullptr, std::memory_order_release);
+    if (calls_ours)
+        given_back.fetch_and(~bit_of(sig), std::memory_order_release);
+    else
+        given_back.fetch_or(bit_of(sig), std::memory_order_release);
+}
+
+// The disposition for the main thread, not the subscribers. A signal that is on its way to its slot gets there or meets
+// this one.
+int registry::give_instead(int sig, const struct sigaction& action, const entry& mine) noexcept
+{
+    if (is_trip(action)) // that of an older handler
+        open_route(sig, main_slot);
+    if (is_trip(action) || mine.subscribers != 0) // other code has replaced ours: the subscribers stay
+        return give(sig, action, *mine.ignored_before);
+    let_go(sig, action, mine);
+    const int result = give(sig, action, *mine.ignored_before);
+    if (result == 0)
+        close_route(sig, main_slot);
+    return result;
+}
+
+// signal() has nothing to do with it any more; `after` holds when they have gone.
+void registry::leave_to_subscribers(int sig, const struct sigaction& after, entry& mine) noexcept
+{
+    mine.base = after;
+    if (mine.wanted.is_callable())
+        set_trip(sig, mine, true);
+    if (mine.in_main == 0)
+        close_route(sig, main_slot);
+}
+
+int registry::set_trip(int sig, const entry& mine, bool restart) noexcept
+{
+    struct sigaction action = trip_action();
+    if (restart && mine.interrupting == 0)
+        action.sa_flags |= SA_RESTART;
+    return give(sig, action, *mine.ignored_before);
+}
+
+bool registry::route(int sig, std::size_t slot, const subscription_options& options) noexcept
+{
+    entry& mine = entries_[index_of(sig)];
+    struct sigaction before = {};
+    sys::set_action(sig, nullptr, &before);
+    if (options.respect_ignore && is_ignore(before))
+        return false;
+    if (is_nudge(before)) {
+        give_up_nudge_signal(sig);
+        before = {};
+    }
+    const chained_handler theirs = handler_of(before);
+    if (theirs != nullptr && (mine.subscribers != 0 || mine.wanted.is_callable()))
+        mine.over = theirs;
+    if (mine.subscribers == 0 || theirs != nullptr) {
+        mine.base = {};
+        if (!is_trip(before))
+            mine.base = before;
+        if (theirs == nullptr || theirs != mine.over)
+            mine.below = theirs;
+    }
+    if (!mine.ignored_before)
+        mine.ignored_before = is_ignore(before);
+    ++mine.subscribers;
+    mine.in_main += slot == main_slot;
+    mine.interrupting += !options.restart;
+    mine.chaining += options.chain;
+    mine.final_ones += options.second_is_default;
+    chained[index_of(sig)].store(mine.chaining != 0 ? mine.below : nullptr, std::memory_order_release);
+    if (options.second_is_default)
+        last_deliveries.fetch_or(bit_of(sig), std::memory_order_relaxed);
+    open_route(sig, slot);
+    set_trip(sig, mine, !mine.wanted.is_callable() || (before.sa_flags & SA_RESTART) != 0);
+    return true;
+}
+
+bool registry::unroute(int sig, std::size_t slot, const subscription_options& options, bool last_here) noexcept
+{
+    entry& mine = entries_[index_of(sig)];
+    --mine.subscribers;
+    mine.in_main -= slot == main_slot;
+    mine.interrupting -= !options.restart;
+    mine.chaining -= options.chain;
+    mine.final_ones -= options.second_is_default;
+    if (options.second_is_default && mine.final_ones == 0) {
+        last_deliveries.fetch_and(~bit_of(sig), std::memory_order_relaxed); // published with the turn
+        // A trip routine that has seen the bit may be about to set the default action.
+        for (std::uint64_t left = routes[index_of(sig)].load(std::memory_order_relaxed); left != 0; left &= left - 1)
+            quiesce(slots[std::countr_zero(left)]);
+    }
+    struct sigaction now = {};
+    sys::set_action(sig, nullptr, &now);
+    const bool final_one_came = options.second_is_default && now.sa_handler == SIG_DFL;
+    bool put_back = false;
+    if (mine.wanted.is_callable() || mine.subscribers != 0) {
+        if (is_trip(now) || (final_one_came && mine.final_ones == 0))
+            set_trip(sig, mine, !mine.wanted.is_callable() || (now.sa_flags & SA_RESTART) != 0);
+    } else if (is_trip(now) || final_one_came) {
+        let_go(sig, mine.base, mine);
+        put_back = give(sig, mine.base, *mine.ignored_before) == 0;
+    } else { // other code has put its own in the place of ours
+        mine.over = handler_of(now);
+        let_go(sig, now, mine);
+    }
+    if (last_here)
+        close_route(sig, slot);
+    if (mine.chaining == 0) // now that nothing can be delivered to it any more
+        chained[index_of(sig)].store(nullptr, std::memory_order_release);
+    const bool has_had_them = options.chain && mine.below != nullptr && handler_of(mine.base) == mine.below;
+    return put_back && !has_had_them;
+}
+
 void registry::begin_scope() noexcept
 {
     const std::lock_guard hold(mutex_);
@@ -196,8 +353,13 @@ void registry::restore_all() noexcept
         if (!mine.changed)
             continue;
         struct sigaction now = {};
-        if (sys::set_action(sig, nullptr, &now) == 0 && is_ours(now, mine.wanted))
-            give(sig, mine.original, *mine.ignored_before);
+        if (sys::set_action(sig, nullptr, &now) == 0) {
+            if (mine.subscribers != 0 && is_trip(now) && !is_trip(mine.original)) {
+                leave_to_subscribers(sig, mine.original, mine);
+            } else if (is_ours(now, mine.wanted)) {
+                give_instead(sig, mine.original, mine);
+            }
+        }
         std::swap(dropped, mine.wanted);
         std::swap(mine.wanted, mine.original_wanted);
         mine.changed = false;

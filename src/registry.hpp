@@ -10,6 +10,7 @@
 #include <optional>
 
 #include <tocsin/handler.hpp>
+#include <tocsin/subscription.hpp>
 
 #include "slot.hpp"
 
@@ -46,6 +47,20 @@ public:
     void begin_scope() noexcept;
     void restore_all() noexcept;
 
+    // Subscriptions (mailbox.cpp), with the mutex held.
+
+    /// The slot wants `sig`: its route, then the disposition. False if it is ignored and the options respect that.
+    bool route(int sig, std::size_t slot, const subscription_options& options) noexcept;
+    /// A subscription with these options has ended. After the last one of the process the disposition before is put back,
+    /// unless other code has replaced ours: true if it was and is to get what is still pending. With `last_here` the
+    /// slot's route ends too, and no trip routine is left that has seen it.
+    bool unroute(int sig, std::size_t slot, const subscription_options& options, bool last_here) noexcept;
+    /// The slot is the main thread's and signal() has set a handler.
+    [[nodiscard]] bool main_wants(int sig, std::size_t slot) const noexcept
+    {
+        return slot == main_slot && wanted(sig).is_callable();
+    }
+
     /// For fork(): the mutex is held across it.
     void lock() noexcept { mutex_.lock(); }
     void unlock() noexcept { mutex_.unlock(); }
@@ -57,7 +72,20 @@ private:
         bool changed = false;               // since begin_scope(): the two below tell what was there before
         struct sigaction original {};
         handler original_wanted;
+        unsigned subscribers = 0; // in all slots; of them, those whose options say so:
+        unsigned interrupting = 0;
+        unsigned chaining = 0;
+        unsigned final_ones = 0;
+        unsigned in_main = 0;            // in the main thread's slot
+        struct sigaction base {};        // while there are subscribers: what holds without them and without our handler
+        chained_handler over = nullptr;  // other code's, found in the place of ours: it may call ours
+        chained_handler below = nullptr; // what was there before ours: ours calls it for `over`, and to chain
     };
+
+    static void let_go(int sig, const struct sigaction& given, const entry& mine) noexcept;
+    static int give_instead(int sig, const struct sigaction& action, const entry& mine) noexcept;
+    static void leave_to_subscribers(int sig, const struct sigaction& after, entry& mine) noexcept;
+    static int set_trip(int sig, const entry& mine, bool restart) noexcept;
 
     handler to_handler(int sig, const struct sigaction& action) const;
     static bool is_ours(const struct sigaction& action, const handler& wanted) noexcept;

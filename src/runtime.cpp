@@ -51,9 +51,7 @@ void detail::forget_runtime() noexcept { active = false; }
 void detail::die_of_interrupt() noexcept
 {
     std::fflush(nullptr);
-    struct sigaction action = {};
-    action.sa_handler = SIG_DFL;
-    sys::set_action(SIGINT, &action, nullptr);
+    sys::set_default_action(SIGINT);
     sigset_t interrupt;
     ::sigemptyset(&interrupt);
     ::sigaddset(&interrupt, SIGINT);

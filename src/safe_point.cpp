@@ -2,10 +2,12 @@
 
 #include <bit>
 #include <ctime>
+#include <mutex>
 #include <string>
 #include <system_error>
 
 #include "interruptible.hpp"
+#include "mailbox.hpp"
 #include "process.hpp"
 #include "registry.hpp"
 #include "slot.hpp"
@@ -19,7 +21,7 @@ namespace {
 // Guards alive on the main thread, the only one that runs handlers and so the only one that reads this.
 constinit unsigned deferrals = 0;
 
-// Claims one bit. Acquire pairs with the fetch_or in deliver(); seq_cst as that is.
+// Claims one bit. Acquire pairs with the fetch_or in publish(); seq_cst as that is.
 bool claim(int sig) noexcept
 {
     return (main_pending.fetch_and(~bit_of(sig), std::memory_order_seq_cst) & bit_of(sig)) != 0;
@@ -48,16 +50,6 @@ void report_wake_error() noexcept
     }
 }
 
-// Gives back to the kernel what was taken, for the disposition that is there now. To the process, since the main thread
-// may block what another thread took. A queued signal as many times as it came: of the further ones only the number is
-// known.
-void resend(int sig, arrival& taken) noexcept
-{
-    sys::resend_to_process(sig, taken.info);
-    for (std::uint64_t n = 1; sig >= SIGRTMIN && n < taken.count; ++n)
-        sys::kill(sys::getpid(), sig);
-}
-
 // The handler was replaced after the signal was recorded by a disposition that is not a callable: the signal meets it.
 void meet_disposition(int sig, arrival& taken) noexcept
 {
@@ -76,38 +68,55 @@ void wait_while_written(int sig) noexcept
     }
 }
 
-// True if a handler ran.
-bool dispatch(int sig, source_location where)
+// How many handlers ran.
+std::size_t dispatch(int sig, source_location where)
 {
-    auto taken = take(slots[main_slot], sig);
-    if (!taken)
-        return false;
+    struct at_end { // also when a handler throws
+        int sig;
+        ~at_end() { keep_rest_pending(sig); }
+    } const rest{sig};
+    std::size_t ran = 0;
     const handler run = registry::instance().wanted(sig); // a copy: the handler may replace itself
-    if (!run.is_callable()) {
-        meet_disposition(sig, *taken);
-        return false;
+    if (auto taken = take_main(sig, run)) {
+        if (run.is_callable()) {
+            run(event{sig, siginfo(taken->info), taken->count, where});
+            ++ran;
+        } else {
+            meet_disposition(sig, *taken);
+        }
     }
-    run(event{sig, siginfo(taken->info), taken->count, where});
-    return true;
+    mailbox* const box = mailbox::main_box.load(std::memory_order_acquire); // pairs with the store in main()
+    return box == nullptr ? ran : ran + box->run_collected(where, deferred);
 }
 
 } // namespace
 
-std::optional<arrival> take(slot& from, int sig) noexcept
+// Gives back to the kernel what was taken, for the disposition that is there now. To the process, since the main thread
+// may block what another thread took. A queued signal as many times as it came: of the further ones only the number is
+// known.
+void resend(int sig, arrival& taken) noexcept
 {
-    record& mine = from.records[index_of(sig)];
-    // Acquire pairs with the release in write_record(): the info is complete.
-    if ((mine.word.load(std::memory_order_acquire) & record::full) == 0)
-        return std::nullopt;
-    arrival result{mine.info, 0};
-    // Release: our reading of the info is over before the next arrival claims it (acquire in write_record()).
-    result.count = mine.word.exchange(0, std::memory_order_acq_rel) & record::count_mask;
-    return result;
+    sys::resend_to_process(sig, taken.info);
+    for (std::uint64_t n = 1; sig >= SIGRTMIN && n < taken.count; ++n)
+        sys::kill(sys::getpid(), sig);
 }
 
-bool being_written(const slot& in, int sig) noexcept
+void keep_rest_pending(int sig) noexcept
 {
-    return (in.records[index_of(sig)].word.load(std::memory_order_relaxed) & record::writing) != 0;
+    if (mailbox* const box = mailbox::main_box.load(std::memory_order_acquire); box != nullptr && box->has_events())
+        main_pending.fetch_or(bit_of(sig), std::memory_order_seq_cst);
+}
+
+std::optional<arrival> take_main(int sig, const handler& run) noexcept
+{
+    if (mailbox* const box = mailbox::main_box.load(std::memory_order_acquire); box != nullptr) {
+        const std::lock_guard hold(registry::instance());
+        auto taken = box->collect(sig);
+        if (!run.is_callable() && box->listens(sig))
+            taken.reset(); // theirs alone
+        return taken;
+    }
+    return take(slots[main_slot], sig);
 }
 
 std::size_t run_pending(source_location where)
@@ -122,8 +131,8 @@ std::size_t run_pending(source_location where)
     std::uint64_t seen = main_pending.load(std::memory_order_seq_cst);
     for (; seen != 0 && deferrals == 0; seen &= seen - 1) {
         const int sig = std::countr_zero(seen) + 1;
-        if (claim(sig) && dispatch(sig, where))
-            ++ran;
+        if (claim(sig))
+            ran += dispatch(sig, where);
     }
     return ran;
 }
@@ -155,10 +164,10 @@ void restore_and_resend() noexcept
     for (int sig = 1; sig < nsig; ++sig) {
         if (registry::instance().is_installed(sig))
             continue; // its handler is older than the scope and stays, and so does what is pending for it
-        wait_while_written(sig);
         claim(sig);
-        if (auto taken = take(slots[main_slot], sig))
+        if (auto taken = take_main(sig, handler())) // nobody is recording it any more: restore_all() waited
             resend(sig, *taken);
+        keep_rest_pending(sig); // for subscribers
     }
 }
 

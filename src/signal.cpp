@@ -52,7 +52,9 @@ handler signal(signum sig, handler what, source_location where)
     const std::uint64_t bit = detail::bit_of(sig);
     if (previous.is_callable() && !detail::deferred() &&
         (detail::main_pending.fetch_and(~bit, std::memory_order_seq_cst) & bit) != 0) {
-        if (const auto taken = detail::take(detail::slots[detail::main_slot], sig))
+        const auto taken = detail::take_main(sig, previous);
+        detail::keep_rest_pending(sig);
+        if (taken)
             previous(event{sig, siginfo(taken->info), taken->count, where});
     }
     return previous;

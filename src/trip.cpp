@@ -1,8 +1,6 @@
-// Everything that can run inside a signal handler, and nothing else. Async-signal-safe by construction: no lock, no
-// allocation, no thread-local storage but errno, no stdio; every loop is bounded by the number of slots or retries only
-// when another arrival of the same signal made progress. The disposition blocks all signals meanwhile (registry.cpp),
-// so trips nest neither on a thread nor on an alternate stack; two threads may be in here at once, for the same signal
-// too.
+// Everything that can run inside a signal handler, with the cells of record.hpp, and nothing else: no lock, no allocation, no
+// thread-local storage but errno, no stdio; every loop is bounded by the number of slots, or retries only when another
+// thread made progress. All signals are blocked meanwhile: trips do not nest on a thread, but two threads may be in here.
 
 #include "trip.hpp"
 
@@ -16,6 +14,11 @@ namespace tocsin::detail {
 
 constinit std::atomic<std::uint64_t> main_pending{0};
 constinit std::atomic<std::uint64_t> routes[signal_count]{};
+constinit std::atomic<std::uint64_t> last_deliveries{0};
+constinit std::atomic<std::uint64_t> given_back{0};
+constinit std::atomic<std::uint64_t> routes_opened{0};
+constinit std::atomic<chained_handler> chained[signal_count]{};
+constinit std::atomic<chained_handler> left_to[signal_count]{};
 constinit slot slots[slot_count]{};
 constinit std::atomic<std::atomic<std::uint32_t>*> owner_word{nullptr};
 constinit std::atomic<int> owner_pid{0};
@@ -25,9 +28,7 @@ constinit std::atomic<int> nudge_number{0};
 // library's back, the state still says what the parent meant: it must not be touched.
 //   The word tells a child that has its own copy of the memory, also one with the same process id (process 1 of a pid
 //   namespace made by process 1 of another).
-//   The process id tells a child that shares the memory: vfork(), clone(CLONE_VM). Nothing there differs from the
-//   parent: memory and registers are the same, and a signal's frame does not name who receives it. Only the kernel
-//   knows.
+//   The process id tells a child that shares the memory, vfork() or clone(CLONE_VM): only the kernel knows who we are.
 bool in_owner_process() noexcept
 {
     if (!state_is_current())
@@ -49,55 +50,34 @@ bool is_fault(int sig, const siginfo_t& info) noexcept
 
 // The signal is blocked while we are here: the copy sent takes the default action when the handler returns, with the
 // original information in the core dump.
-// A child that shares the parent's memory has dispositions of its own, copied when it was made, so its parent keeps the
-// handler. Only CLONE_SIGHAND shares them, and makes a process of its own only without CLONE_THREAD: the signal ends
-// that child alone, but its parent's disposition is the default from then on, as after any sigaction() of such a child.
+// A child that shares the parent's memory has dispositions of its own, so its parent keeps the handler. Only CLONE_SIGHAND
+// shares them: the signal ends that child alone, but its parent's disposition is the default from then on, as after any
+// sigaction() of such a child.
 void take_default_action(int sig, siginfo_t& info) noexcept
 {
-    struct sigaction action = {};
-    action.sa_handler = SIG_DFL;
-    sys::set_action(sig, &action, nullptr);
+    sys::set_default_action(sig);
     sys::resend_to_self(sig, info);
 }
 
-// Claims the record or merges into it. Lock-free: a failed exchange means that another thread changed the word.
-void write_record(record& into, const siginfo_t& info) noexcept
-{
-    std::uint64_t word = into.word.load(std::memory_order_relaxed);
-    for (;;) {
-        if (word != 0) {
-            // Merge. Relaxed: nothing is published but the number itself, which take() reads by an exchange.
-            if (into.word.compare_exchange_weak(word, word + 1, std::memory_order_relaxed))
-                return;
-        } else if (into.word.compare_exchange_weak(word, record::writing | 1, std::memory_order_acquire,
-                                                   std::memory_order_relaxed)) {
-            break; // Acquire pairs with take()'s exchange: its read of the old info is over.
-        }
-    }
-    into.info = info;
-    // writing -> full, keeping the count that others added meanwhile. Release pairs with take()'s load.
-    into.word.fetch_xor(record::writing | record::full, std::memory_order_release);
-}
-
 // The signal came to another thread than the one that must react, which may be asleep: that one is told by a signal of
-// its own that records nothing. Not by the same signal again, which would be recorded twice and would kill the process if
-// its disposition had become the default meanwhile. Sent whether or not the owner is in a call: to know that, every call
-// would have to pay for a store and a fence.
+// its own that records nothing. Not by the same signal, which would be recorded twice and might kill the process by now.
+// Sent whether or not the owner is in a call: to know that, every call would have to pay for a store and a fence.
 void nudge_owner(slot& target) noexcept
 {
     // Relaxed, all three: written before a disposition of ours was set, or by the only thread of a forked child.
-    if (target.owner.load(std::memory_order_relaxed) == sys::this_thread())
-        return;
+    const int tid = target.owner_tid.load(std::memory_order_relaxed);
+    if (tid == 0 || target.owner.load(std::memory_order_relaxed) == sys::this_thread())
+        return; // an inbox has a descriptor; or nobody else
     const int sig = nudge_number.load(std::memory_order_relaxed);
     if (sig != 0)
-        sys::nudge(target.owner_tid.load(std::memory_order_relaxed), sig);
+        sys::nudge(tid, sig);
 }
 
 // The whole pending state is this one word, changed by read-modify-writes only: with a flag per signal beside a global
 // one, two threads that trip at once can lose a signal under the C++ memory model.
 void publish(slot& target, int sig) noexcept
 {
-    // Pairs with the fetch_and in run_pending().
+    // Pairs with the owner's fetch_and, and with its load before it sleeps.
     const std::uint64_t before = target.pending().fetch_or(bit_of(sig), std::memory_order_seq_cst);
     if ((before & bit_of(sig)) == 0) // else the one that set it has told the owner: a flood nudges once
         nudge_owner(target);
@@ -118,27 +98,82 @@ void write_wake_byte(slot& target, int sig, const wake_target& where) noexcept
 // After the pending bit is public, so that who reads the byte finds the signal.
 void wake(slot& target, int sig) noexcept
 {
-    std::uint64_t seen = target.wake.load(std::memory_order_seq_cst);
-    while (wake_target::unpack(seen).fd >= 0) {
-        const wake_target where = wake_target::unpack(seen);
-        // Counted, then looked at again: a store-buffer handshake with set_wakeup_fd(), which changes the word and then
-        // looks at the count. seq_cst on both sides.
-        target.wakers[where.turn].fetch_add(1, std::memory_order_seq_cst);
-        const std::uint64_t now = target.wake.load(std::memory_order_seq_cst);
-        if (now == seen)
-            write_wake_byte(target, sig, where);
-        target.wakers[where.turn].fetch_sub(1, std::memory_order_release); // pairs with the load in set_wakeup_fd()
-        if (now == seen)
-            return;
-        seen = now;
-    }
+    const auto where = wake_target::unpack(target.wake.load(std::memory_order_seq_cst));
+    if (where.fd < 0)
+        return;
+    if (!where.lazy)
+        write_wake_byte(target, sig, where);
+    else if (target.asleep.load(std::memory_order_seq_cst) && target.asleep.exchange(false, std::memory_order_seq_cst))
+        sys::signal_event(where.fd); // the exchange: a flood writes once. Pairs with those in mailbox.cpp
 }
 
-void deliver(slot& target, int sig, const siginfo_t& info) noexcept
+bool holds_now(int sig) noexcept
 {
-    write_record(target.records[index_of(sig)], info);
-    publish(target, sig);
-    wake(target, sig);
+    struct sigaction now = {};
+    sys::set_action(sig, nullptr, &now);
+    return is_trip(now);
+}
+
+// False if the slot does not want the signal any more. `next`: who is to have it after that.
+bool deliver(std::size_t number, int sig, const siginfo_t& info, chained_handler& next) noexcept
+{
+    slot& target = slots[number];
+    const unsigned turn = target.visits.enter(); // everything of the slot is looked at after that
+    // Pairs with the registry's fetch_and before quiesce().
+    const bool wanted = (routes[index_of(sig)].load(std::memory_order_seq_cst) >> number & 1U) != 0;
+    if (wanted) {
+        if (ring* const each = target.rings[index_of(sig)].load(std::memory_order_acquire); each != nullptr)
+            each->push(info);
+        else
+            target.records[index_of(sig)].write(info);
+        publish(target, sig);
+        wake(target, sig);
+        if ((last_deliveries.load(std::memory_order_relaxed) & bit_of(sig)) != 0 && holds_now(sig))
+            sys::set_default_action(sig); // for the next one. Relaxed: the turn has ordered it
+        // Acquire pairs with the registry's stores. In here: outside, the one who chains may have gone.
+        if (const chained_handler each = chained[index_of(sig)].load(std::memory_order_acquire); each != nullptr)
+            next = each;
+    }
+    target.visits.leave(turn);
+    return wanted;
+}
+
+// Outside the call-graph check: what other code does in its handler is its own affair.
+[[gnu::noinline]] void call_chained(chained_handler next, int sig, siginfo_t* info, void* context) noexcept
+{
+    if (next != nullptr)
+        next(sig, info, context);
+}
+
+// To every slot that wants it, and to the handler that was there before; false if nobody wants it.
+bool deliver_to_all(int sig, siginfo_t* info, void* context) noexcept
+{
+    // Acquire pairs with the registry's fetch_or, before the disposition is set.
+    std::uint64_t targets = routes[index_of(sig)].load(std::memory_order_acquire);
+    bool wanted = false;
+    chained_handler next = nullptr;
+    for (; targets != 0; targets &= targets - 1)
+        wanted |= deliver(static_cast<std::size_t>(std::countr_zero(targets)), sig, *info, next);
+    call_chained(next, sig, info, context);
+    return wanted;
+}
+
+// Nobody wants it any more: the disposition is another one by now and is to get it, when the handler returns. False if
+// somebody has come to want it meanwhile; who has also gone again shows by the number of routes opened.
+bool give_back(int sig, siginfo_t* info, void* context) noexcept
+{
+    const std::uint64_t opened = routes_opened.load(std::memory_order_seq_cst);
+    if (routes[index_of(sig)].load(std::memory_order_seq_cst) != 0)
+        return false;
+    // Acquire pairs with let_go() in registry.cpp, before the route was closed.
+    const bool to_kernel = (given_back.load(std::memory_order_acquire) & bit_of(sig)) != 0 && !holds_now(sig);
+    if (routes_opened.load(std::memory_order_seq_cst) != opened)
+        return false;
+    if (to_kernel)
+        sys::resend_to_self(sig, *info);
+    else // other code calls ours from its handler, or has put ours back: sent again it would come back for ever
+        call_chained(left_to[index_of(sig)].load(std::memory_order_acquire), sig, info, context); // acquire: as above
+    return true;
 }
 
 } // namespace
@@ -151,10 +186,8 @@ extern "C" void tocsin_trip(int sig, siginfo_t* info, void* context) noexcept
     if (!in_owner_process() || is_fault(sig, *info)) {
         take_default_action(sig, *info);
     } else {
-        // Acquire pairs with the fetch_or in registry::install(), before the disposition is set.
-        std::uint64_t targets = routes[index_of(sig)].load(std::memory_order_acquire);
-        for (; targets != 0; targets &= targets - 1)
-            deliver(slots[std::countr_zero(targets)], sig, *info);
+        while (!deliver_to_all(sig, info, context) && !give_back(sig, info, context)) {
+        }
         tocsin::sys::redirect(context);
     }
     errno = saved_errno;

@@ -2,12 +2,13 @@
 
 #include <fcntl.h>
 
-#include <ctime>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 
 #include "fail.hpp"
 #include "process.hpp"
+#include "registry.hpp"
 #include "slot.hpp"
 #include "sys/sys.hpp"
 
@@ -25,16 +26,13 @@ int set_wakeup_fd(int fd, wakeup_options options)
                                         " must be in non-blocking mode");
     }
     detail::claim_process(); // so that a forked child turns it off, whatever is set up first
+    const std::lock_guard hold(detail::registry::instance()); // quiesce()
     detail::slot& main = detail::slots[detail::main_slot];
     const auto before = detail::wake_target::unpack(main.wake.load(std::memory_order_relaxed)); // only written here
-    const detail::wake_target target{fd, options.warn_on_full_buffer, 1 - before.turn};
-    main.wake.store(target.pack(), std::memory_order_seq_cst); // pairs with the loads in wake()
-    // Another thread may be about to write to the old descriptor, which the caller may close next. It is inside the trip
-    // routine, so not for long; sleeping lets it run even if this thread has a real-time priority.
-    while (main.wakers[before.turn].load(std::memory_order_seq_cst) != 0) {
-        constexpr timespec moment{0, 1000};
-        ::nanosleep(&moment, nullptr);
-    }
+    const detail::wake_target target{fd, options.warn_on_full_buffer};
+    main.wake.store(target.pack(), std::memory_order_seq_cst); // pairs with the load in wake()
+    // Another thread may be about to write to the old descriptor, which the caller may close next.
+    detail::quiesce(main);
     return before.fd;
 }
 

@@ -35,8 +35,8 @@ TOCSIN_API signal_set pthread_sigmask(int how, const signal_set& mask,
 class [[nodiscard]] mask_guard {
 public:
     /// Blocks `signals`.
-    [[nodiscard]] explicit mask_guard(const signal_set& signals)
-        : mask_guard(sigmask::block, signals)
+    [[nodiscard]] explicit mask_guard(const signal_set& set)
+        : mask_guard(sigmask::block, set)
     {}
     [[nodiscard]] TOCSIN_API mask_guard(sigmask how, const signal_set& mask);
     TOCSIN_API ~mask_guard();

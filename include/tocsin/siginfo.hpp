@@ -80,4 +80,16 @@ private:
 [[nodiscard]] TOCSIN_API std::string to_string(const siginfo& info);
 TOCSIN_API std::ostream& operator<<(std::ostream& out, const siginfo& info);
 
+/// For people: one sentence without a full stop.
+///     SIGTERM from pid 4242 (bash), uid 1000, by kill
+///     SIGRTMIN+1 from pid 4242 (worker), uid 1000, by sigqueue, value 7
+///     SIGINT from the terminal (Ctrl-C)
+///     SIGCHLD from child 4242 (make), uid 1000: exited with status 2
+///     SIGSEGV from a fault at address 0x10: no memory there
+/// The name is that of the process which has the pid now, usually the sender; left out when there is none any more.
+/// What is not printable ASCII in it is written \xNN: nobody else writes lines of a log, or to a terminal, by a name.
+/// Context: any thread, ordinary code. Blocks: no, but it reads /proc/PID/comm. Errors: std::bad_alloc.
+/// Source: sigaction(2), proc(5).
+[[nodiscard]] TOCSIN_API std::string describe(const siginfo& info);
+
 } // namespace tocsin

@@ -50,9 +50,9 @@ public:
     using size_type = std::size_t;
 
     constexpr signal_set() noexcept = default;
-    constexpr signal_set(std::initializer_list<signum> signals)
+    constexpr signal_set(std::initializer_list<signum> members)
     {
-        for (const signum sig : signals)
+        for (const signum sig : members)
             insert(sig);
     }
     /// The members of a C signal set that valid_signals() knows.

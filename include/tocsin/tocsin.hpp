@@ -2,13 +2,17 @@
 
 /// All of tocsin but the adapters.
 
+#include <tocsin/background.hpp>
 #include <tocsin/blocking.hpp>
+#include <tocsin/child_watcher.hpp>
 #include <tocsin/config.hpp>
 #include <tocsin/error.hpp>
 #include <tocsin/event.hpp>
 #include <tocsin/fork.hpp>
 #include <tocsin/handler.hpp>
+#include <tocsin/inbox.hpp>
 #include <tocsin/itimer.hpp>
+#include <tocsin/lossless_inbox.hpp>
 #include <tocsin/mask.hpp>
 #include <tocsin/nudge.hpp>
 #include <tocsin/runtime.hpp>
@@ -20,6 +24,8 @@
 #include <tocsin/signal_set.hpp>
 #include <tocsin/signum.hpp>
 #include <tocsin/source_location.hpp>
+#include <tocsin/stop.hpp>
+#include <tocsin/subscription.hpp>
 #include <tocsin/timer_fd.hpp>
 #include <tocsin/wait.hpp>
 #include <tocsin/wakeup.hpp>

@@ -1,12 +1,17 @@
 #include <fcntl.h>
 #include <sys/auxv.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
+#include <atomic>
+#include <algorithm>
 #include <type_traits>
 
 #include "sys/sys.hpp"
@@ -51,6 +56,13 @@ int set_action(int sig, const struct sigaction* action, struct sigaction* previo
     return result(::sigaction(sig, action, previous));
 }
 
+void set_default_action(int sig) noexcept
+{
+    struct sigaction action = {};
+    action.sa_handler = SIG_DFL;
+    set_action(sig, &action, nullptr);
+}
+
 void resend_to_self(int sig, siginfo_t& info) noexcept
 {
     if (::syscall(SYS_rt_tgsigqueueinfo, ::getpid(), ::syscall(SYS_gettid), sig, &info) != -1)
@@ -67,7 +79,9 @@ void resend_to_self(int sig, siginfo_t& info) noexcept
 
 void resend_to_process(int sig, siginfo_t& info) noexcept
 {
-    if (::syscall(SYS_rt_sigqueueinfo, ::getpid(), sig, &info) == -1)
+    // By the thread's number, which stands for its process too: for another number than the caller's own the kernel refuses
+    // what looks like another's kill(), so that only the main thread could say getpid().
+    if (::syscall(SYS_rt_sigqueueinfo, ::syscall(SYS_gettid), sig, &info) == -1)
         ::kill(::getpid(), sig); // as above
 }
 
@@ -90,11 +104,43 @@ int write_byte(int fd, unsigned char byte) noexcept
     return 0;
 }
 
+void signal_event(int fd) noexcept
+{
+    const std::uint64_t one = 1;
+    ::syscall(SYS_write, fd, &one, sizeof one);
+}
+
 int getpid() noexcept { return ::getpid(); }
 
 void nudge(int tid, int sig) noexcept { ::syscall(SYS_tgkill, ::getpid(), tid, sig); }
 
 #if !TOCSIN_REPEATED_CALLS
+namespace {
+
+// All the ranges lie between these two, from bound_ranges() on; before that, anywhere.
+constinit std::atomic<std::uintptr_t> lowest_range{0};
+constinit std::atomic<std::uintptr_t> highest_range{UINTPTR_MAX};
+
+std::uintptr_t target(const std::int32_t& offset) noexcept
+{
+    return reinterpret_cast<std::uintptr_t>(&offset) + static_cast<std::uintptr_t>(std::intptr_t{offset});
+}
+
+} // namespace
+
+void bound_ranges() noexcept
+{
+    std::uintptr_t lowest = UINTPTR_MAX;
+    std::uintptr_t highest = 0;
+    for (const guarded_range* each = __start_tocsin_calls; each != __stop_tocsin_calls; ++each) {
+        lowest = std::min(lowest, target(each->begin));
+        highest = std::max(highest, target(each->end));
+    }
+    // Relaxed: each value is right with either value of the other.
+    lowest_range.store(lowest, std::memory_order_relaxed);
+    highest_range.store(highest, std::memory_order_relaxed);
+}
+
 void redirect(void* context) noexcept
 {
     auto& machine = static_cast<ucontext_t*>(context)->uc_mcontext;
@@ -103,13 +149,13 @@ void redirect(void* context) noexcept
 #elif defined(__aarch64__)
     auto& program_counter = machine.pc;
 #endif
-    using counter = std::remove_reference_t<decltype(program_counter)>;
-    const auto target = [](const std::int32_t& offset) {
-        return reinterpret_cast<counter>(reinterpret_cast<const char*>(&offset) + offset);
-    };
+    const auto at = static_cast<std::uintptr_t>(program_counter);
+    // Relaxed, both: pairs with bound_ranges(). Most signals interrupt something else than a call of ours.
+    if (at < lowest_range.load(std::memory_order_relaxed) || at >= highest_range.load(std::memory_order_relaxed))
+        return;
     for (const guarded_range* each = __start_tocsin_calls; each != __stop_tocsin_calls; ++each) {
-        if (program_counter >= target(each->begin) && program_counter < target(each->end)) {
-            program_counter = target(each->abort);
+        if (at >= target(each->begin) && at < target(each->end)) {
+            program_counter = static_cast<std::remove_reference_t<decltype(program_counter)>>(target(each->abort));
             return;
         }
     }
@@ -127,6 +173,8 @@ void* map_wiped_page() noexcept
     ::madvise(page, size, MADV_WIPEONFORK); // since Linux 4.14
     return page;
 }
+
+void name_this_thread(const char* name) noexcept { ::pthread_setname_np(::pthread_self(), name); }
 
 int pending(sigset_t* out) noexcept { return result(::sigpending(out)); }
 
@@ -170,6 +218,33 @@ std::int64_t monotonic_now() noexcept
 int status_flags(int fd) noexcept { return result(::fcntl(fd, F_GETFL)); }
 
 int close(int fd) noexcept { return result(::close(fd)); }
+
+int event_fd() noexcept { return result(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+
+int renew_event_fd(int fd) noexcept
+{
+    ::close(fd); // first, so that there is room for one
+    const int fresh = event_fd();
+    if (fresh < 0 || fresh == fd)
+        return fresh;
+    const int got = result(::dup3(fresh, fd, O_CLOEXEC));
+    ::close(fresh);
+    return got;
+}
+
+int signal_fd(const sigset_t* mask) noexcept { return result(::signalfd(-1, mask, SFD_CLOEXEC | SFD_NONBLOCK)); }
+
+int epoll_fd() noexcept { return result(::epoll_create1(EPOLL_CLOEXEC)); }
+
+int epoll_add(int epoll, int fd, std::uint64_t number) noexcept
+{
+    epoll_event wanted{};
+    wanted.events = EPOLLIN;
+    wanted.data.u64 = number;
+    return result(::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &wanted));
+}
+
+int epoll_remove(int epoll, int fd) noexcept { return result(::epoll_ctl(epoll, EPOLL_CTL_DEL, fd, nullptr)); }
 
 int socket_error(int fd) noexcept
 {

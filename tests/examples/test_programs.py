@@ -6,7 +6,7 @@ import tempfile
 import time
 import unittest
 
-from harness import CTRL_C, ExampleTest
+from harness import CTRL_C, ExampleTest, eventually
 
 SIGINT, SIGTERM, SIGHUP, SIGPIPE = signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE
 
@@ -250,6 +250,74 @@ class LockAndInterrupt(ExampleTest):
         program.expect("press Ctrl-C\n")
         program.send(SIGTERM)
         self.assert_ended(program, -SIGTERM)
+
+
+class StopToken(ExampleTest):
+    name = "08_stop_token"
+    wrong_arguments = [("0",), ("65",), ("x",), ("",), ("-1",), ("1", "2")]
+
+    def working(self, *arguments, **options):
+        program = self.start(*arguments, **options)
+        program.expect("Working; press Ctrl-C to end\n")
+        for _ in range(3):
+            program.expect(r"Job [123] done\n")
+        return program
+
+    def assert_stopped(self, program, workers):
+        self.assert_ended(program, 0)
+        self.assertEqual(program.text["out"].count("A worker ends\n"), workers)
+        self.assertRegex(program.text["out"], r"\nJobs done: 3\n\Z")
+
+    def test_wrong_arguments(self):
+        self.check_wrong_arguments()
+
+    def test_ctrl_c(self):
+        program = self.working(terminal=True)
+        program.type(CTRL_C)
+        program.expect(r"Stopping: SIGINT from the terminal \(Ctrl-C\)\n")
+        self.assert_stopped(program, 2)
+
+    def test_sigterm_and_who_sent_it(self):
+        for workers in (1, 2, 64):
+            with self.subTest(workers=workers):
+                program = self.working(str(workers))
+                program.send(SIGTERM)
+                program.expect(rf"Stopping: SIGTERM from pid {os.getpid()} \(.+\), uid {os.getuid()}, by kill\n")
+                self.assert_stopped(program, workers)
+
+    def test_second_ctrl_c_kills_one_that_does_not_end(self):
+        # Its output goes into a pipe that is full: it cannot say that it stops.
+        ours, theirs = os.pipe()
+        self.addCleanup(os.close, ours)
+        program = self.start(stdout=theirs)
+        said = b""
+        while said.count(b"done") < 3:
+            said += os.read(ours, 4096)
+        os.set_blocking(theirs, False)
+        try:
+            while True:
+                os.write(theirs, b"x")
+        except BlockingIOError:
+            os.set_blocking(theirs, True)
+        os.close(theirs)
+        program.send(SIGINT)
+        self.assertTrue(eventually(lambda: not self.catches(program.pid, SIGINT)))
+        program.send(SIGINT)
+        self.assert_ended(program, -SIGINT)
+
+    @staticmethod
+    def catches(pid, number):
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
+            caught = next(line for line in status if line.startswith("SigCgt:"))
+        return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+
+    def test_nohup_and_no_standard_input(self):
+        program = self.bash('exec nohup "$0"', stdin="closed")
+        program.expect("Working")
+        program.send(SIGHUP)
+        program.send(SIGTERM)
+        program.expect("Stopping: SIGTERM")
+        self.assert_ended(program, 0, None)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,12 @@
 
 #include <tocsin/tocsin.hpp>
 
+#include <atomic>
 #include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <set>
 #include <sstream>
@@ -35,6 +37,13 @@ constexpr long sys_epoll_wait = SYS_epoll_wait;
 #else
 constexpr long sys_poll = SYS_ppoll;
 constexpr long sys_epoll_wait = SYS_epoll_pwait;
+#endif
+
+// What the C library makes a thread by.
+#if defined(SYS_clone3)
+constexpr long sys_clone = SYS_clone3;
+#else
+constexpr long sys_clone = SYS_clone;
 #endif
 
 int runs = 0;
@@ -541,6 +550,146 @@ void clean_slate(injection& inject)
     }
 }
 
+// A forked child that is refused its own descriptor writes nothing to its parent's, has its signals all the same, and
+// may wait as soon as there is one.
+void no_descriptor_in_the_child(injection& inject)
+{
+    for (const long refused : {SYS_eventfd2, SYS_dup3}) {
+        const int lower = ::dup(0);
+        ASSERT_GE(lower, 0);
+        tocsin::inbox box;
+        int calls = 0;
+        const auto held = box.on(SIGUSR1, [&] { ++calls; });
+        ::close(lower); // the child's new descriptor comes here first
+        pollfd parents{box.native_handle(), POLLIN, 0};
+        inject.fail(refused, EMFILE);
+        const int status = support::in_child([&] {
+            if (inject.stop() != 1)
+                return 1;
+            box.wake();
+            ::raise(SIGUSR1);
+            if (box.run_pending() != 1 || calls != 1)
+                return 2;
+            if (::fcntl(parents.fd, F_GETFD) != -1)
+                return 3;
+            inject.fail(SYS_eventfd2, ENFILE);
+            if (support::errno_of([&] { box.wait(0); }) != ENFILE)
+                return 4;
+            inject.stop();
+            box.wait(0); // wake() of above
+            if (box.wait(0))
+                return 5;
+            std::thread([&] { ::raise(SIGUSR1); }).join();
+            pollfd own{box.native_handle(), POLLIN, 0};
+            return box.wait(10.0) && ::poll(&own, 1, 0) == 1 && box.run_pending() == 1 ? 0 : 6;
+        });
+        EXPECT_TRUE(support::exited_with(status, 0)) << "system call " << refused << ": wait status " << status;
+        EXPECT_EQ(::poll(&parents, 1, 0), 0) << "system call " << refused;
+        ::raise(SIGUSR1);
+        EXPECT_EQ(::poll(&parents, 1, 0), 1) << "system call " << refused;
+        EXPECT_EQ(box.run_pending(), 1U);
+        EXPECT_EQ(calls, 1);
+    }
+}
+
+// No thread: the consumer has no descriptor and no subscription left.
+void no_thread(injection& inject)
+{
+    if (support::thread_sanitizer)
+        GTEST_SKIP() << "ThreadSanitizer starts a thread of its own with the first one of a child";
+    for (const int error : {EAGAIN, ENOMEM}) {
+        const process_state before;
+        inject.fail(sys_clone, error);
+        EXPECT_EQ(support::errno_of([] { tocsin::background consumer; }), EAGAIN);
+        EXPECT_EQ(inject.stop(), 1) << error;
+        expect_unchanged(before, "background");
+        inject.fail(sys_clone, error);
+        EXPECT_EQ(support::errno_of([] { static_cast<void>(tocsin::stop_on(SIGUSR1)); }), EAGAIN);
+        EXPECT_EQ(inject.stop(), 1) << error;
+        expect_unchanged(before, "stop_on");
+    }
+    std::atomic<bool> ran = false;
+    tocsin::background consumer;
+    const auto subscribed = consumer.on(SIGUSR1, [&] { ran = true; });
+    ::raise(SIGUSR1);
+    EXPECT_TRUE(support::eventually([&] { return ran.load(); }));
+}
+
+// A thread without a name does its work.
+void no_thread_name(injection& inject)
+{
+    inject.fail(SYS_prctl, EPERM);
+    std::atomic<bool> ran = false;
+    tocsin::background consumer;
+    const auto subscribed = consumer.on(SIGUSR1, [&] { ran = true; });
+    ::raise(SIGUSR1);
+    EXPECT_TRUE(support::eventually([&] { return ran.load(); }));
+    EXPECT_EQ(inject.stop(), 1);
+}
+
+void lossless_inbox(injection& inject)
+{
+    const tocsin::signal_set set{SIGRTMIN + 1};
+    const auto made = throwing([&](world&) {
+        tocsin::lossless_inbox box(set);
+        return !box.try_next();
+    });
+    seen_as errors = direct;
+    errors.refused.push_back(EINVAL);
+    trial(inject, SYS_signalfd4, "lossless_inbox: no descriptor", errors, made);
+    trial(inject, SYS_rt_sigprocmask, "lossless_inbox: blocking the signals", errors, made);
+    // The threads of the process cannot be looked at.
+    trial(inject, SYS_openat, "lossless_inbox: the threads cannot be checked", {{EMFILE, ENOENT, EACCES}, {}, {}},
+          made);
+    trial(inject, SYS_read, "lossless_inbox: reading", {{EIO, EINVAL, ENOMEM, ENOSYS}, {}, {EAGAIN}},
+          throwing([&, box = std::make_shared<tocsin::lossless_inbox>(set)](world&) {
+              if (tocsin::sigpending().empty())
+                  tocsin::sigqueue(::getpid(), SIGRTMIN + 1, sigval{.sival_int = 7});
+              const auto got = box->try_next();
+              return got && got->info.value()->sival_int == 7;
+          }));
+}
+
+void lossless_inbox_waits(injection& inject)
+{
+    // What is pending at the end stays so.
+    const tocsin::mask_guard blocked(tocsin::signal_set{SIGRTMIN + 1});
+    trial(inject, SYS_ppoll, "lossless_inbox: waiting", {{EINVAL, ENOMEM, ENOSYS}, {EINTR}, {}},
+          throwing([box = std::make_shared<tocsin::lossless_inbox>(tocsin::signal_set{SIGRTMIN + 1})](world&) {
+              if (tocsin::sigpending().empty())
+                  tocsin::sigqueue(::getpid(), SIGRTMIN + 1, sigval{});
+              return box->wait(10);
+          }));
+    EXPECT_TRUE(tocsin::sigtimedwait({SIGRTMIN + 1}, 0));
+}
+
+void child_watcher(injection& inject)
+{
+    int told = 0;
+    const auto watched = throwing([&](world& w) {
+        told = 0;
+        tocsin::child_watcher watcher;
+        const auto watch = watcher.watch(w.child, [&](const tocsin::child_exit& e) {
+            EXPECT_EQ(e.how, tocsin::child_exit::outcome::exited);
+            ++told;
+        });
+        if (!watcher.wait(10))
+            return false;
+        watcher.run_pending();
+        return told == 1;
+    });
+    const std::vector<int> refused{EMFILE, ENFILE, ENOMEM};
+    trial(inject, SYS_epoll_create1, "child_watcher: no descriptor", {refused, {}, {}}, watched);
+    trial(inject, SYS_epoll_ctl, "child_watcher: epoll_ctl", {{ENOMEM, ENOSPC, EPERM}, {}, {}}, watched);
+    trial(inject, SYS_epoll_pwait, "child_watcher: epoll_wait", {{EINTR, EINVAL, EBADF, ENOSYS}, {}, {}}, watched);
+    trial(inject, SYS_ppoll, "child_watcher: waiting", {{EINVAL, ENOMEM, ENOSYS}, {EINTR}, {}}, watched);
+    const auto process = [](const world& w) { return "child_watcher: process " + std::to_string(w.child); };
+    // Without process descriptors (the last two) it goes by SIGCHLD.
+    trial(inject, SYS_pidfd_open, process, {{EMFILE, ENFILE, ENOMEM, ESRCH, EINVAL}, {ENOSYS, EPERM}, {}}, watched);
+    // EINVAL: Linux 5.3 has no wait by a process descriptor.
+    trial(inject, SYS_waitid, process, {{ECHILD, EINTR, ENOSYS}, {EINVAL}, {}}, watched);
+}
+
 const std::vector<row>& table()
 {
     static const std::vector<row> rows = {
@@ -561,11 +710,29 @@ const std::vector<row>& table()
          no_call_timer},
         {"mmap", {"mmap"}, {SYS_mmap}, no_page},
         {"madvise", {"madvise"}, {SYS_madvise}, no_wiping},
+        {"eventfd",
+         {"eventfd"},
+         {SYS_eventfd2},
+         [](injection& i) {
+             trial(i, SYS_eventfd2, "inbox: no descriptor", direct, throwing([](world&) {
+                       const tocsin::inbox box;
+                       return true;
+                   }));
+         }},
+        {"eventfd_in_a_child", {"eventfd", "dup3"}, {SYS_eventfd2, SYS_dup3}, no_descriptor_in_the_child},
         {"kill", {"kill"}, {SYS_kill}, death},
         {"reset_for_exec",
          {"sigaction", "SYS_rt_sigprocmask", "SYS_rt_tgsigqueueinfo"},
          {SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_tgsigqueueinfo},
          clean_slate},
+        {"thread", {}, {sys_clone}, no_thread},
+        {"thread_name", {"pthread_setname_np"}, {SYS_prctl}, no_thread_name},
+        {"lossless_inbox", {"signalfd"}, {SYS_signalfd4, SYS_rt_sigprocmask, SYS_openat, SYS_read}, lossless_inbox},
+        {"lossless_inbox_waits", {"SYS_ppoll"}, {SYS_ppoll}, lossless_inbox_waits},
+        {"child_watcher",
+         {"epoll_create1", "epoll_ctl", "SYS_epoll_pwait", "SYS_waitid"},
+         {SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait, SYS_ppoll, SYS_pidfd_open, SYS_waitid},
+         child_watcher},
         {"rt_sigpending",
          {"sigpending"},
          {SYS_rt_sigpending},
@@ -1057,6 +1224,7 @@ const std::map<std::string, std::string>& not_injected()
         {"posix_spawnattr_setsigdefault", "makes no system call"},
         {"posix_spawnattr_setsigmask", "makes no system call"},
         {"getauxval", "makes no system call"},
+        {"pthread_self", "makes no system call"},
         {"sigaddset", "makes no system call"},
         {"sigdelset", "makes no system call"},
         {"sigdescr_np", "makes no system call"},

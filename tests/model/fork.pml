@@ -1,6 +1,6 @@
 /* fork() against signals: one thread of the parent forks while another is in the trip routine; signals reach the child
- * at any instruction of the forking thread. src/process.cpp: after_fork_in_child(); src/trip.cpp: in_owner_process().
- * in_flight stands for slot::wakers: set_wakeup_fd() in the child waits for it.
+ * at any instruction of the forking thread. src/process.cpp: after_fork_in_child(); src/mailbox.cpp: renew_all();
+ * src/trip.cpp: in_owner_process(). in_flight stands for the counts of slot::visits: quiesce() in the child waits for them.
  *
  * Index 0 of each array is the parent's memory, 1 the child's copy. The page of the owner word reads 0 in the child from
  * its first instruction (MADV_WIPEONFORK).

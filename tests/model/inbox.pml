@@ -1,18 +1,30 @@
 /* The lazy wake of an inbox: a slot whose owner sleeps in poll() on a wake descriptor, which is a boolean (eventfd) and
- * is written only when the owner sleeps. DESIGN.md section 4; not in src/ yet.
+ * is written only when the owner sleeps. src/mailbox.cpp: wake_up(), go_to_sleep(), run_pending(), wait(), poke();
+ * src/trip.cpp: wake().
+ *
+ * The owner waits in wait(), or, with POLLED, in an event loop that has asked for the descriptor: then it says that it
+ * sleeps at the end of each run_pending() already. The writer may be late: between the exchange that tells it to write and
+ * its write the owner may have gone on, and have gone to sleep again.
  *
  * Proved: the owner never sleeps while a signal is pending and the descriptor is not readable (an invalid end state);
- * each arrival is counted once; with LTL what is pending is handled after finitely many steps, so a wake that stays
- * readable does not make the owner spin for ever.
+ * each arrival is counted once; with LTL that in the end all is handled and the owner sleeps, so nothing that stays
+ * readable keeps it spinning.
  *
- * The owner's rule: awake first, then drain the descriptor, then take the bits; to sleep: say so, then take the bits once
- * more, and wait only if there were none. Sequentially consistent: see trip.pml.
+ * The owner's rule: awake first, then drain the descriptor if it has been written, or is readable though nobody should have
+ * written, then take the bits; to sleep: say so, then look at the bits once more, and write the descriptor itself if there
+ * are some. Sequentially consistent: see trip.pml; saying asleep and looking at the bits is a store-buffer pattern against
+ * publishing and looking at asleep, seq_cst on both sides.
  *
- * Broken variants: WAKE_FIRST, DRAIN_LAST, CHECK_THEN_SLEEP.
+ * Broken variants: WAKE_FIRST, DRAIN_ASLEEP, CHECK_THEN_SLEEP, LATE_WRITE_STAYS.
  */
 
 #ifndef TRIPS
-#define TRIPS 2 /* arrivals on one thread; one each on two others */
+#define TRIPS 1 /* arrivals on one thread; one each on two others */
+#endif
+#ifdef POLLED
+#define polled true
+#else
+#define polled false
 #endif
 
 byte pending;   /* a bit per signal */
@@ -20,7 +32,9 @@ byte count[2];  /* arrivals in the record; its protocol is trip.pml's */
 byte arrived[2], handled[2];
 bool asleep;
 bool readable;  /* the wake descriptor */
-byte running = 3;
+bool poked;
+byte running = 4;
+bool finished;
 
 inline wake()
 {
@@ -66,61 +80,114 @@ proctype trip_thread(byte trips)
     od
 }
 
-/* A pass over the bits: true in `any` if there were some. */
-inline take_pending()
+proctype poking_thread()
 {
+    poked = true;
+    readable = true;
+    running--
+}
+
+inline wake_up(is_readable)
+{
+    atomic { first = asleep; asleep = false } /* true: nobody has written */
+    if
+#ifdef LATE_WRITE_STAYS
+    :: armed && !first -> readable = false
+#else
+    :: is_readable || (armed && !first) -> readable = false
+#endif
+    :: else
+    fi;
+    atomic { armed = false; first = false }
+}
+
+inline go_to_sleep()
+{
+#ifdef CHECK_THEN_SLEEP
+    any = pending != 0;
+#endif
+    armed = true;
+    asleep = true;
+#ifndef CHECK_THEN_SLEEP
+    any = pending != 0;
+#endif
+    if
+    :: any ->
+        atomic { first = asleep; asleep = false; any = false }
+        if
+        :: atomic { first -> readable = true; first = false }
+        :: else
+        fi
+    :: else
+    fi;
+#ifdef DRAIN_ASLEEP
+    readable = false
+#else
+    skip
+#endif
+}
+
+/* run_pending(), but for going to sleep at its end. */
+inline run_pending()
+{
+    wake_up(false);
+    any = pending != 0;
+    if
+#ifndef LATE_WRITE_STAYS
+    :: !any && polled -> readable = false
+#endif
+    :: else
+    fi;
     sig = 0;
     do
     :: atomic { sig < 2 && (pending & (1 << sig)) -> pending = pending & ~(1 << sig) }
         atomic {
             handled[sig] = handled[sig] + count[sig];
             count[sig] = 0;
-            any = true;
             sig++
         }
     :: atomic { sig < 2 && !(pending & (1 << sig)) -> sig++ }
-    :: atomic { sig == 2 -> sig = 0; break }
-    od
+    :: atomic { sig == 2 -> sig = 0; any = false; break }
+    od;
+    skip
 }
 
 proctype owner()
 {
     byte sig;
-    bool any;
+    bool any, first, armed;
+#ifdef POLLED
+    wake_up(false); /* native_handle() */
+    go_to_sleep();
     do
-    ::
-        asleep = false;
-#ifndef DRAIN_LAST
-        readable = false; /* read(): empties it */
-#endif
-        take_pending();
-#ifdef CHECK_THEN_SLEEP
-        any = false;
-        take_pending();
-        asleep = true;
+    :: readable -> /* poll() */
+        run_pending();
+        go_to_sleep()
+    :: atomic { running == 0 && pending == 0 && !readable -> break }
+    od;
 #else
-        any = false;
-        asleep = true;
-        take_pending();
-#endif
-#ifdef DRAIN_LAST
-        readable = false;
-#endif
+    do
+    :: pending != 0 -> run_pending()
+    :: pending == 0 ->
         if
-        :: any -> any = false
+        :: atomic { poked -> poked = false } /* wait() has returned */
         :: else ->
+            go_to_sleep();
             if
-            :: readable /* poll() */
-            :: atomic { running == 0 && pending == 0 && !readable -> break }
+            :: readable -> wake_up(true) /* poll() */
+            :: atomic { running == 0 && pending == 0 && !readable && !poked -> break }
             fi
         fi
     od;
-    assert(handled[0] == arrived[0] && handled[1] == arrived[1])
+#endif
+    assert(handled[0] == arrived[0] && handled[1] == arrived[1]);
+    finished = true
 }
 
 init {
     atomic {
         run owner();
+        run poking_thread();
         run trip_thread(TRIPS);
         run trip_thread(1);
         run trip_thread(1)
@@ -128,5 +195,5 @@ init {
 }
 
 #ifdef LTL
-ltl handled_at_last { [] (pending != 0 -> <> (pending == 0)) }
+ltl rests { <> finished }
 #endif

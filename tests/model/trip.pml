@@ -1,5 +1,5 @@
 /* One slot's records and pending bits: trip routines on two other threads and on the owner's own, the owner at safe
- * points. src/trip.cpp: write_record(), deliver(); src/safe_point.cpp: take(), run_pending().
+ * points. src/record.hpp: record; src/trip.cpp: deliver(); src/safe_point.cpp: run_pending().
  *
  * Proved: each arrival is counted in exactly one call of a handler, the handler sees a whole siginfo of its signal, and
  * none is lost when a handler throws.

@@ -1,72 +1,77 @@
-/* Changing the wake-up descriptor against trips on two other threads, which never stop. src/wakeup.cpp: set_wakeup_fd();
- * src/trip.cpp: wake().
+/* Taking something away from a slot against trips on two other threads, which never stop: here the wake-up descriptor.
+ * src/wakeup.cpp: set_wakeup_fd(); src/slot.cpp: quiesce(); src/record.hpp: visitors; src/trip.cpp: deliver(), wake().
  *
  * Proved: nothing is written to a descriptor once set_wakeup_fd() has returned it, so that it may be closed; with LTL
  * defined also that set_wakeup_fd() returns although trips keep coming.
  *
- * The word names the descriptor and a turn, which alternates. A trip counts itself in under the turn that it has seen,
- * then looks at the word again; set_wakeup_fd() changes the word, then waits for the old turn's counter alone.
- * Sequentially consistent: see trip.pml; counting in and looking again is a store-buffer pattern, seq_cst on both sides.
+ * A trip counts itself in under the turn that it has seen, looks at the turn again, and goes on only if it is the same;
+ * everything of the slot is looked at after that, and it counts itself out last. set_wakeup_fd() changes the word, then
+ * the turn, which alternates, then waits for the old turn's counter alone. Routes and rings are taken away in the same way:
+ * see unsubscribe.pml. Sequentially consistent: see trip.pml; counting in and looking again is a store-buffer pattern,
+ * seq_cst on both sides.
  *
- * Broken variants: NO_WAIT, NO_SECOND_LOOK, COUNT_AFTER_LOOK, COUNT_OUT_EARLY, WAIT_FIRST, WAIT_NEW_TURN, ONE_COUNTER.
+ * Broken variants: NO_WAIT, NO_SECOND_LOOK, COUNT_AFTER_LOOK, COUNT_OUT_EARLY, TURN_FIRST, WAIT_FIRST, WAIT_NEW_TURN,
+ * ONE_COUNTER.
  */
 
 #define FDS 3           /* 0: none */
-#define FD(word)   ((word) % FDS)
-#define TURN(word) ((word) / FDS)
 #ifdef ONE_COUNTER
-#define COUNTER(word) 0
+#define COUNTER(turn) 0
 #else
-#define COUNTER(word) TURN(word)
+#define COUNTER(turn) (turn)
 #endif
 
 byte wake;              /* slot::wake */
-byte wakers[2];
+bit turn;               /* visitors::turn_ and inside_ */
+byte inside[2];
 bool open_fd[FDS];      /* it is the caller's wake-up descriptor, and no other file under the same number */
 bool changing;
 
 proctype trip_thread()
 {
-    byte seen, now;
+    bit mine, now;
+    byte seen;
     do
-    ::  seen = wake;
-        do
-        :: FD(seen) != 0 ->
+    ::
 #ifdef COUNT_AFTER_LOOK
-            now = wake;
-            wakers[COUNTER(seen)]++;
-#else
-            wakers[COUNTER(seen)]++;
+        seen = wake;
+#endif
+        mine = turn;
+        do
+        ::  inside[COUNTER(mine)]++;
 #ifdef NO_SECOND_LOOK
-            now = seen;
+            now = mine;
 #else
-            now = wake;
-#endif
-#endif
-#ifdef COUNT_OUT_EARLY
-            wakers[COUNTER(seen)]--;
+            now = turn;
 #endif
             if
-            :: now == seen -> assert(open_fd[FD(seen)]) /* the byte */
+            :: now == mine -> break
             :: else
             fi;
-#ifndef COUNT_OUT_EARLY
-            wakers[COUNTER(seen)]--;
-#endif
-            if
-            :: now == seen -> break
-            :: else -> seen = now
-            fi
-        :: else -> break
+            inside[COUNTER(mine)]--;
+            mine = turn
         od;
-        atomic { seen = 0; now = 0 }
+#ifndef COUNT_AFTER_LOOK
+        seen = wake;
+#endif
+#ifdef COUNT_OUT_EARLY
+        inside[COUNTER(mine)]--;
+#endif
+        if
+        :: seen != 0 -> assert(open_fd[seen]) /* the byte */
+        :: else
+        fi;
+#ifndef COUNT_OUT_EARLY
+        inside[COUNTER(mine)]--;
+#endif
+        atomic { seen = 0; mine = 0; now = 0 }
     od
 }
 
-inline wait_for(word)
+inline wait_for(old)
 {
 #ifndef NO_WAIT
-    wakers[COUNTER(word)] == 0
+    inside[COUNTER(old)] == 0
 #else
     skip
 #endif
@@ -75,6 +80,7 @@ inline wait_for(word)
 proctype main_thread()
 {
     byte before, next;
+    bit old;
     do
     ::  atomic {
             before = wake;
@@ -84,26 +90,38 @@ proctype main_thread()
             :: next = 2
             fi;
             open_fd[next] = next != 0;
-            next = next + FDS * (1 - TURN(before));
             changing = true
         }
 #ifdef WAIT_FIRST
-        wait_for(before);
-#endif
+        old = turn;
+        turn = 1 - old;
+        wait_for(old);
         wake = next;
-#if defined(WAIT_NEW_TURN)
-        wait_for(next);
-#elif !defined(WAIT_FIRST)
-        wait_for(before);
+#else
+#ifdef TURN_FIRST
+        old = turn;
+        turn = 1 - old;
+        wake = next;
+#else
+        wake = next;
+        old = turn;
+        turn = 1 - old;
+#endif
+#ifdef WAIT_NEW_TURN
+        wait_for(turn);
+#else
+        wait_for(old);
+#endif
 #endif
         atomic {
             changing = false;
             if
-            :: FD(before) != FD(next) -> open_fd[FD(before)] = false /* close() */
+            :: before != next -> open_fd[before] = false /* close() */
             :: else
             fi;
             before = 0;
-            next = 0
+            next = 0;
+            old = 0
         }
     od
 }

@@ -20,6 +20,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -28,11 +29,13 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <ranges>
 #include <set>
 #include <sstream>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -97,6 +100,7 @@ static_assert(std::is_enum_v<tocsin::sigmask> && !std::is_convertible_v<tocsin::
 static_assert(std::is_enum_v<tocsin::itimer> && !std::is_convertible_v<tocsin::itimer, int>);
 static_assert(std::is_base_of_v<std::system_error, tocsin::itimer_error>);
 static_assert(std::is_base_of_v<std::logic_error, tocsin::thread_error>);
+static_assert(std::is_base_of_v<std::logic_error, tocsin::unblocked_error>);
 static_assert(!std::is_base_of_v<std::exception, tocsin::keyboard_interrupt>);
 static_assert(tocsin::timer_fd::nonblock == TFD_NONBLOCK);
 static_assert(tocsin::timer_fd::cloexec == TFD_CLOEXEC);
@@ -110,6 +114,7 @@ template <class T>
 constexpr bool move_only =
     std::is_nothrow_move_constructible_v<T>&& std::is_nothrow_move_assignable_v<T> && !std::is_copy_constructible_v<T>;
 static_assert(move_only<tocsin::timer_fd> && move_only<tocsin::pidfd>);
+static_assert(move_only<tocsin::signal_stop> && move_only<tocsin::child_watch>);
 
 void values()
 {
@@ -761,6 +766,78 @@ void sleeps()
     REQUIRE(blocking::call(SYS_mmap, nullptr, 4096UL, 0, 0x22, -1, 0L) != 0); // six, PROT_NONE
 }
 
+// ---- Signals elsewhere than at safe points
+
+void consumers()
+{
+    std::atomic<int> ran = 0;
+    tocsin::background consumer;
+    tocsin::subscription one = consumer.on(SIGUSR1, [&] { ran |= 1; });
+    const tocsin::subscription two =
+        consumer.on(tocsin::signal_set{SIGUSR2}, [&](int) { ran |= 2; }, {.restart = true});
+    ::raise(SIGUSR1);
+    ::raise(SIGUSR2);
+    while (ran != 3)
+        std::this_thread::yield();
+    one.cancel();
+
+    tocsin::signal_stop stop = tocsin::stop_on({SIGTERM, SIGHUP}, {.second_is_default = true});
+    SAME(std::stop_token, stop.get_token());
+    SAME(std::optional<tocsin::event>, stop.cause());
+    const tocsin::signal_stop other = tocsin::stop_on(SIGUSR1);
+    ::raise(SIGHUP);
+    std::mutex mutex;
+    std::condition_variable_any changed;
+    std::unique_lock lock(mutex);
+    const std::stop_token token = stop;
+    REQUIRE(!changed.wait(lock, token, [] { return false; }));
+    REQUIRE(stop.cause()->signo == SIGHUP && !other.cause());
+    REQUIRE(tocsin::describe(stop.cause()->info).find("SIGHUP from pid " + std::to_string(::getpid())) == 0);
+}
+
+void lossless()
+{
+    const tocsin::signal_set set{SIGRTMIN + 1};
+    std::atomic<bool> over = false;
+    std::jthread open([&] { over.wait(false); });
+    const auto error = thrown<tocsin::unblocked_error>([&] { tocsin::lossless_inbox refused(set); });
+    SAME(const std::vector<tocsin::unblocked_thread>&, error.threads());
+    const tocsin::unblocked_thread& offender = error.threads().at(0);
+    REQUIRE(offender.tid != 0 && !offender.name.empty() && offender.unblocked == set);
+    over = true;
+    over.notify_one();
+    open.join();
+    tocsin::lossless_inbox box(set);
+    REQUIRE(box.blocked_signals() == set && box.native_handle() >= 0);
+    for (int n = 0; n < 6; ++n)
+        tocsin::sigqueue(::getpid(), SIGRTMIN + 1, sigval{.sival_int = n});
+    REQUIRE(box.wait() && box.wait(1s));
+    REQUIRE(box.try_next()->info.value()->sival_int == 0);
+    REQUIRE(box.next().info.value()->sival_int == 1);
+    REQUIRE(box.next(1.5)->info.value()->sival_int == 2);
+    REQUIRE(box.run_pending([](const tocsin::event& e) { calls = e.info.value()->sival_int; }) == 3 && calls == 5);
+}
+
+void children()
+{
+    tocsin::child_watcher watcher;
+    std::vector<tocsin::child_exit> ended;
+    const pid_t pid = ::fork();
+    if (pid == 0)
+        std::_Exit(3);
+    tocsin::child_watch watch = watcher.watch(pid, [&](const tocsin::child_exit& e) { ended.push_back(e); });
+    REQUIRE(watch.active() && watcher.native_handle() >= 0);
+    REQUIRE(watcher.wait() && watcher.wait(1s));
+    REQUIRE(watcher.run_pending() == 1 && !watch.active());
+    watch.cancel();
+    const tocsin::child_exit& end = ended.at(0);
+    REQUIRE(end.pid == pid && end.how == tocsin::child_exit::outcome::exited && end.status == 3);
+    REQUIRE(end.how != tocsin::child_exit::outcome::signalled && end.how != tocsin::child_exit::outcome::stolen);
+    REQUIRE(end.signal == 0 && !end.core_dumped && end.max_rss_kib > 0);
+    SAME(std::chrono::microseconds, end.user_time);
+    REQUIRE(end.user_time + end.system_time < 60s);
+}
+
 } // namespace
 
 int main()
@@ -785,4 +862,7 @@ int main()
     sockets();
     waits();
     sleeps();
+    consumers();
+    lossless();
+    children();
 }

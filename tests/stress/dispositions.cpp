@@ -131,8 +131,11 @@ public:
         ::pthread_sigmask(SIG_UNBLOCK, &mine, nullptr);
         if (plan_.by == sender::timer)
             make_timer();
-        if (plan_.full_queue)
+        if (plan_.full_queue) {
+            tocsin::signal(SIGPROF, [] {}); // the timer of the portable form takes a place in the queue, once
+            tocsin::signal(SIGPROF, tocsin::default_action);
             fill_queue();
+        }
         std::optional<tocsin::defer_signals> guard;
         if (plan_.deferred)
             guard.emplace();

@@ -1,0 +1,589 @@
+#include "mailbox.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <mutex>
+#include <new>
+#include <stdexcept>
+#include <string>
+
+#include <tocsin/safe_point.hpp>
+
+#include "fail.hpp"
+#include "interruptible.hpp"
+#include "process.hpp"
+#include "registry.hpp"
+#include "safe_point.hpp"
+#include "sys/sys.hpp"
+
+namespace tocsin::detail {
+namespace {
+
+using guard = std::lock_guard<registry>;
+
+// The open mailboxes by slot, for fork(). Guarded by the registry's mutex.
+constinit std::array<mailbox*, slot_count> open_boxes{};
+
+void add_to(subscriber& who, int sig, const siginfo_t& info, std::uint64_t count) noexcept
+{
+    if (who.options.delivery != delivery::queue) {
+        for (event& each : who.events) {
+            if (each.signo == sig) {
+                each.count += count;
+                return;
+            }
+        }
+    }
+    std::size_t& waiting = who.waiting[index_of(sig)];
+    try {
+        if (who.options.delivery != delivery::queue || waiting < who.options.capacity) {
+            who.events.push_back(event{sig, siginfo(info), count, {}});
+            ++waiting;
+            return;
+        }
+    } catch (const std::bad_alloc&) {
+    }
+    who.dropped += count;
+}
+
+void require_options(const subscription_options& options, bool has_callback, const char* function)
+{
+    if (options.pending == at_cancel::run && !has_callback)
+        throw std::invalid_argument(std::string(function) + ": at_cancel::run without a callback");
+    constexpr std::size_t most = std::size_t{1} << 20;
+    if (options.delivery == delivery::queue && (options.capacity == 0 || options.capacity > most))
+        throw std::invalid_argument(std::string(function) + ": a queue for " + std::to_string(options.capacity) +
+                                    " signals: must be 1 to " + std::to_string(most));
+}
+
+void require_catchable(const signal_set& signals, const char* function)
+{
+    if (signals.empty())
+        throw std::invalid_argument(std::string(function) + ": the set of signals is empty");
+    for (const signum sig : signals) {
+        if (sig == SIGKILL || sig == SIGSTOP)
+            fail(EINVAL, std::string(function) + ": " + sig.name() + " cannot be caught");
+        if (is_reserved(sig))
+            fail(EINVAL, std::string(function) + ": signal " + std::to_string(sig) + " is reserved by the C library");
+    }
+}
+
+// Under the mutex, with which it is published. Returns what to put back.
+std::uintptr_t enter(subscriber& who, std::atomic<std::uintptr_t>& word) noexcept
+{
+    who.generation.store(fork_generation(), std::memory_order_relaxed);
+    return word.exchange(sys::this_thread(), std::memory_order_relaxed);
+}
+
+// Says which thread is in there, and tells whoever waits for it at the end.
+class thread_mark {
+public:
+    thread_mark(std::atomic<std::uintptr_t>& word, std::uintptr_t before) noexcept
+        : word_(word)
+        , before_(before)
+    {}
+    thread_mark(const thread_mark&) = delete;
+    thread_mark& operator=(const thread_mark&) = delete;
+    ~thread_mark()
+    {
+        word_.store(before_, std::memory_order_release); // pairs with wait_for_others()
+        word_.notify_all();
+    }
+
+private:
+    std::atomic<std::uintptr_t>& word_;
+    std::uintptr_t before_;
+};
+
+void wait_for_others(const subscriber& who, const std::atomic<std::uintptr_t>& word) noexcept
+{
+    for (;;) {
+        const std::uintptr_t thread = word.load(std::memory_order_acquire); // pairs with thread_mark
+        if (thread == 0 || thread == sys::this_thread() ||
+            who.generation.load(std::memory_order_relaxed) != fork_generation())
+            return;
+        word.wait(thread, std::memory_order_acquire);
+    }
+}
+
+} // namespace
+
+constinit std::atomic<mailbox*> mailbox::main_box{nullptr};
+
+std::shared_ptr<mailbox> mailbox::main()
+{
+    // Never destroyed: signals arrive during and after static destruction too.
+    static auto* const it = new std::shared_ptr<mailbox>(std::make_shared<mailbox>(main_slot));
+    main_box.store(it->get(), std::memory_order_release); // pairs with the load in safe_point.cpp
+    return *it;
+}
+
+std::shared_ptr<mailbox> mailbox::make()
+{
+    claim_process();
+    const int fd = sys::event_fd();
+    if (fd < 0)
+        fail(-fd, "inbox: no descriptor");
+    std::shared_ptr<mailbox> made;
+    try {
+        const guard hold(registry::instance());
+        const auto free = std::find(open_boxes.begin() + 1, open_boxes.end(), nullptr);
+        if (free == open_boxes.end())
+            throw std::length_error("inbox: all " + std::to_string(slot_count - 1) + " are in use");
+        made = std::make_shared<mailbox>(static_cast<std::size_t>(free - open_boxes.begin()));
+        *free = made.get();
+        made->fd_ = fd;
+        made->its_slot().asleep.store(false, std::memory_order_relaxed);
+        // Published with the first route.
+        made->its_slot().wake.store(wake_target{fd, false, true}.pack(), std::memory_order_seq_cst);
+    } catch (...) {
+        sys::close(fd);
+        throw;
+    }
+    return made;
+}
+
+mailbox::~mailbox()
+{
+    if (number_ == main_slot)
+        return;
+    {
+        const guard hold(registry::instance());
+        its_slot().wake.store(0, std::memory_order_seq_cst);
+        quiesce(its_slot());
+        open_boxes[number_] = nullptr;
+    }
+    sys::close(fd_);
+}
+
+subscription mailbox::subscribe(const std::shared_ptr<mailbox>& home, const char* function, const signal_set& signals,
+                                handler callback, const subscription_options& options)
+{
+    require_catchable(signals, function);
+    require_options(options, callback.is_callable(), function);
+    const auto who = std::make_shared<subscriber>();
+    who->home = home;
+    who->signals = signals;
+    who->options = options;
+    if (options.delivery == delivery::queue)
+        who->options.capacity = std::bit_ceil(options.capacity);
+    who->callback = std::move(callback);
+    std::array<std::unique_ptr<ring>, signal_count> rings;
+    if (options.delivery == delivery::queue) {
+        for (const signum sig : signals)
+            rings[index_of(sig)] = std::make_unique<ring>(options.capacity);
+    }
+    claim_process();
+    registry& all = registry::instance();
+    const guard hold(all);
+    for (const signum sig : signals) {
+        if (home->listens(sig) && !all.main_wants(sig, home->number_)) // what has arrived so far is for those
+            home->collect(sig);
+    }
+    home->subscribers_.push_back(who);
+    for (const signum sig : signals) {
+        // Before the route: the first arrival goes there already.
+        auto& place = home->its_slot().rings[index_of(sig)];
+        const bool first_ring = rings[index_of(sig)] && place.load(std::memory_order_relaxed) == nullptr;
+        if (first_ring)
+            place.store(rings[index_of(sig)].release(), std::memory_order_release); // pairs with deliver()'s load
+        if (all.route(sig, home->number_, options))
+            continue;
+        who->signals.erase(sig);
+        if (first_ring && !home->listens(sig) && !all.main_wants(sig, home->number_)) // nobody has got to know it
+            rings[index_of(sig)].reset(place.exchange(nullptr, std::memory_order_relaxed));
+    }
+    return subscription(who);
+}
+
+std::optional<arrival> mailbox::collect(int sig) noexcept
+{
+    const auto total = hand_out(sig);
+    note_events();
+    return total;
+}
+
+std::optional<arrival> mailbox::hand_out(int sig) noexcept
+{
+    slot& from = its_slot();
+    std::optional<arrival> total = take(from, sig); // with a ring: what came before there was one
+    if (total) {
+        for (const auto& each : subscribers_) {
+            if (!each->wants(sig))
+                continue;
+            if (each->options.delivery != delivery::queue)
+                add_to(*each, sig, total->info, total->count);
+            else
+                for (std::uint64_t n = 0; n < total->count; ++n)
+                    add_to(*each, sig, total->info, 1);
+        }
+    }
+    ring* const queued = from.rings[index_of(sig)].load(std::memory_order_relaxed);
+    if (queued == nullptr)
+        return total;
+    std::uint64_t count = 0;
+    std::optional<siginfo_t> first;
+    for (std::size_t n = 0; n < queued->capacity(); ++n) { // bounded: trips may go on
+        const auto info = queued->pop();
+        if (!info)
+            break;
+        if (count++ == 0)
+            first = *info;
+        for (const auto& each : subscribers_) {
+            if (each->wants(sig) && each->options.delivery == delivery::queue)
+                add_to(*each, sig, *info, 1);
+        }
+    }
+    if (!first)
+        first = queued->last();
+    if (!first) // those that were dropped are counted with the first one, which is still being written
+        return total;
+    const std::uint64_t dropped = queued->take_dropped();
+    if (count + dropped == 0)
+        return total;
+    for (const auto& each : subscribers_) {
+        if (!each->wants(sig))
+            continue;
+        if (each->options.delivery == delivery::queue)
+            each->dropped += dropped;
+        else
+            add_to(*each, sig, *first, count + dropped);
+    }
+    if (total)
+        total->count += count + dropped;
+    else
+        total = arrival{*first, count + dropped};
+    return total;
+}
+
+std::size_t mailbox::run_collected(source_location where, bool (*deferred)() noexcept)
+{
+    registry& all = registry::instance();
+    std::size_t ran = 0;
+    while (has_events() && (deferred == nullptr || !deferred())) {
+        std::shared_ptr<subscriber> who;
+        event next;
+        std::uintptr_t running_before = 0;
+        {
+            const guard hold(all);
+            const auto found = std::find_if(subscribers_.begin(), subscribers_.end(), [](const auto& each) {
+                return each->callback.is_callable() && !each->events.empty();
+            });
+            if (found == subscribers_.end())
+                break;
+            who = *found;
+            next = *take_from(*who, where);
+            note_events();
+            running_before = enter(*who, who->running);
+        }
+        ++ran;
+        const thread_mark mark(who->running, running_before);
+        if (who->options.once)
+            cancel(who);
+        who->callback(next);
+    }
+    return ran;
+}
+
+// After each change to somebody's events. Pairs with has_events().
+void mailbox::note_events() noexcept
+{
+    has_events_.store(
+        std::any_of(subscribers_.begin(), subscribers_.end(), [](const auto& each) { return !each->events.empty(); }),
+        std::memory_order_seq_cst);
+}
+
+// Allocates nothing: destructors come here.
+void mailbox::cancel(const std::shared_ptr<subscriber>& who)
+{
+    registry& all = registry::instance();
+    const at_cancel what = who->options.pending;
+    std::shared_ptr<mailbox> home; // perhaps its last owner: ends when the mutex has been released
+    std::array<std::unique_ptr<ring>, signal_count> rings; // as these do
+    std::optional<thread_mark> mark;
+    signal_set put_back;
+    {
+        const guard hold(all);
+        home = std::move(who->home);
+        if (home != nullptr) {
+            for (const signum sig : who->signals) {
+                const bool main_wants = all.main_wants(sig, home->number_);
+                const bool last_here = !home->has_other_subscriber(sig, *who) && !main_wants;
+                if (all.unroute(sig, home->number_, who->options, last_here))
+                    put_back.insert(sig);
+                if (last_here) // no trip routine is left that could add to it
+                    home->its_slot().pending().fetch_and(~bit_of(sig), std::memory_order_seq_cst);
+                if (!main_wants) // each gets its part; the bit stays set for the others'
+                    home->collect(sig);
+                if (last_here)
+                    rings[index_of(sig)].reset(
+                        home->its_slot().rings[index_of(sig)].exchange(nullptr, std::memory_order_relaxed));
+            }
+            who->signals = signal_set();
+            std::erase(home->subscribers_, who);
+            home->note_events();
+            if (what == at_cancel::run)
+                mark.emplace(who->ending, enter(*who, who->ending));
+        }
+    }
+    if (home != nullptr && what == at_cancel::redeliver) {
+        for (const event& each : who->events) {
+            if (arrival again{each.info.native(), each.count}; put_back.contains(each.signo))
+                resend(each.signo, again);
+        }
+    }
+    wait_for_others(*who, who->running);
+    if (who->running.load(std::memory_order_relaxed) == 0) // else in the callback, for which the other one may wait
+        wait_for_others(*who, who->ending);
+    while (mark) {
+        std::optional<event> next;
+        {
+            const guard hold(all);
+            if (!who->options.once || who->delivered == 0)
+                next = take_from(*who, {});
+        }
+        if (!next)
+            break;
+        who->callback(*next);
+    }
+}
+
+void mailbox::close() noexcept
+{
+    for (;;) {
+        std::shared_ptr<subscriber> who;
+        {
+            const guard hold(registry::instance());
+            if (subscribers_.empty())
+                return;
+            who = subscribers_.back();
+        }
+        cancel(who);
+    }
+}
+
+signal_set mailbox::signals(const subscriber& who) noexcept
+{
+    const guard hold(registry::instance());
+    return who.signals;
+}
+
+mailbox::numbers mailbox::counts(const subscriber& who) noexcept
+{
+    const guard hold(registry::instance());
+    return {who.dropped, who.delivered};
+}
+
+bool mailbox::listens(int sig) const noexcept
+{
+    return std::any_of(subscribers_.begin(), subscribers_.end(), [&](const auto& each) { return each->wants(sig); });
+}
+
+bool mailbox::has_other_subscriber(int sig, const subscriber& than) const noexcept
+{
+    return std::any_of(subscribers_.begin(), subscribers_.end(),
+                       [&](const auto& each) { return each.get() != &than && each->wants(sig); });
+}
+
+// Drained after that: a trip routine that has written found the owner asleep, and has published before; the owner looks
+// afterwards. One that is late with its write, or poke(), is found by `readable`.
+void mailbox::wake_up(bool readable) noexcept
+{
+    const bool nobody_wrote = its_slot().asleep.exchange(false, std::memory_order_seq_cst); // pairs with wake()
+    if (readable || (armed_ && !nobody_wrote))
+        drain();
+    armed_ = false;
+}
+
+void mailbox::drain() noexcept
+{
+    std::uint64_t count = 0;
+    sys::read(fd_, &count, sizeof count);
+}
+
+// Says so first, then looks once more: an arrival after the look finds the owner asleep and writes.
+void mailbox::go_to_sleep() noexcept
+{
+    armed_ = true;
+    its_slot().asleep.store(true, std::memory_order_seq_cst); // pairs with the exchange in wake()
+    if (may_be_pending() && its_slot().asleep.exchange(false, std::memory_order_seq_cst))
+        sys::signal_event(fd_);
+}
+
+bool mailbox::may_be_pending() const noexcept
+{
+    return its_slot().pending().load(std::memory_order_seq_cst) != 0 || has_events();
+}
+
+std::size_t mailbox::run_pending(source_location where)
+{
+    struct sleeper {
+        mailbox& box;
+        ~sleeper()
+        {
+            if (box.polled_)
+                box.go_to_sleep();
+        }
+    };
+    check_signals(where);
+    wake_up();
+    const sleeper at_end{*this};
+    std::size_t ran = run_collected(where, nullptr); // left by a callback that threw
+    std::uint64_t seen = its_slot().pending().load(std::memory_order_seq_cst);
+    if (seen == 0 && ran == 0 && polled_)
+        drain();                          // by an arrival that an earlier call took before the descriptor was written
+    for (; seen != 0; seen &= seen - 1) { // ascending, one pass: see run_pending() of the main thread
+        const int sig = std::countr_zero(seen) + 1;
+        if ((its_slot().pending().fetch_and(~bit_of(sig), std::memory_order_seq_cst) & bit_of(sig)) == 0)
+            continue;
+        {
+            const guard hold(registry::instance());
+            collect(sig);
+        }
+        ran += run_collected(where, nullptr);
+    }
+    return ran;
+}
+
+bool mailbox::wait(const time_limit& limit, source_location where)
+{
+    require_descriptor();
+    for (;;) {
+        if (may_be_pending())
+            return true;
+        if (poked_.exchange(false, std::memory_order_acquire)) // pairs with poke()
+            return false;
+        go_to_sleep();
+        pollfd each{fd_, POLLIN, 0};
+        const long got = interruptible_until(where, limit, [&](const timespec* time) {
+            return kernel_call_within(time, SYS_ppoll, reinterpret_cast<long>(&each), 1, reinterpret_cast<long>(time),
+                                      0, 0);
+        });
+        wake_up(got > 0);
+        const bool found = may_be_pending();
+        if (polled_)
+            go_to_sleep();
+        if (found)
+            return true;
+        if (got == 0 || got == -ETIMEDOUT)
+            return false;
+    }
+}
+
+std::optional<event> mailbox::take_from(subscriber& who, source_location where) noexcept
+{
+    if (who.events.empty())
+        return std::nullopt;
+    event next = who.events.front();
+    next.where = where;
+    if (who.options.delivery == delivery::count && next.count > 1) {
+        --who.events.front().count;
+        next.count = 1;
+    } else {
+        who.events.pop_front();
+        --who.waiting[index_of(next.signo)];
+    }
+    ++who.delivered;
+    return next;
+}
+
+std::optional<event> mailbox::take_event(source_location where) noexcept
+{
+    std::shared_ptr<subscriber> who;
+    std::optional<event> next;
+    {
+        const guard hold(registry::instance());
+        for (const auto& each : subscribers_) {
+            if (!each->callback.is_callable() && !each->events.empty()) {
+                who = each;
+                next = take_from(*who, where);
+                note_events();
+                break;
+            }
+        }
+    }
+    if (who != nullptr && who->options.once)
+        cancel(who);
+    return next;
+}
+
+std::optional<event> mailbox::try_next(source_location where)
+{
+    auto next = take_event(where);
+    if (!next) {
+        run_pending(where);
+        next = take_event(where);
+    }
+    if (next && polled_ && !may_be_pending()) {
+        wake_up();
+        go_to_sleep();
+    }
+    return next;
+}
+
+int mailbox::descriptor() noexcept
+{
+    polled_ = true;
+    wake_up();
+    go_to_sleep();
+    return fd_;
+}
+
+void mailbox::poke() noexcept
+{
+    poked_.store(true, std::memory_order_release);
+    sys::signal_event(fd_);
+}
+
+void mailbox::renew() noexcept
+{
+    clear(its_slot());
+    for (const auto& each : subscribers_) {
+        each->events.clear();
+        each->waiting = {};
+        for (auto* const word : {&each->running, &each->ending}) {
+            if (word->load(std::memory_order_relaxed) != sys::this_thread())
+                word->store(0, std::memory_order_relaxed); // a thread that does not exist here
+        }
+    }
+    note_events();
+    if (number_ == main_slot)
+        return;
+    poked_.store(false, std::memory_order_relaxed);
+    armed_ = polled_;
+    its_slot().asleep.store(polled_, std::memory_order_relaxed);
+    if (sys::renew_event_fd(fd_) < 0) { // closed: the parent's must not be written to
+        its_slot().wake.store(0, std::memory_order_relaxed);
+        fd_ = -1;
+    }
+}
+
+// In a child where renew() was refused one.
+void mailbox::require_descriptor()
+{
+    if (fd_ >= 0)
+        return;
+    const int fd = sys::event_fd();
+    if (fd < 0)
+        fail(-fd, "inbox::wait: no descriptor since fork()");
+    fd_ = fd;
+    its_slot().wake.store(wake_target{fd, false, true}.pack(), std::memory_order_seq_cst); // pairs with wake()
+}
+
+void mailbox::renew_all() noexcept
+{
+    for (slot& each : slots) // also one that nobody has now: a trip routine that comes too late looks in
+        each.visits.forget();
+    clear(slots[main_slot]);
+    slots[main_slot].wake.store(0, std::memory_order_relaxed);
+    if (mailbox* const box = main_box.load(std::memory_order_relaxed); box != nullptr)
+        box->renew();
+    for (mailbox* const each : open_boxes) {
+        if (each != nullptr)
+            each->renew();
+    }
+}
+
+} // namespace tocsin::detail

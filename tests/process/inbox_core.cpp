@@ -1,0 +1,319 @@
+// The core under inboxes and subscriptions where it is easily wrong: see registry.cpp and mailbox.cpp.
+
+#include <tocsin/tocsin.hpp>
+
+#include <ctime>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "support.hpp"
+
+namespace {
+
+using tocsin::delivery;
+using tocsin::inbox;
+using tocsin::subscription_options;
+
+std::atomic<int> foreign_calls{0};
+struct sigaction below_foreign {};
+
+void foreign(int) { ++foreign_calls; }
+
+// As a library does that was loaded later: its own business, then whoever was there before.
+void on_top(int sig, siginfo_t* info, void* context)
+{
+    if (++foreign_calls > 100)
+        ::_exit(99); // called by its own doing, for ever
+    if ((below_foreign.sa_flags & SA_SIGINFO) != 0)
+        below_foreign.sa_sigaction(sig, info, context);
+    else if (below_foreign.sa_handler != SIG_DFL && below_foreign.sa_handler != SIG_IGN)
+        below_foreign.sa_handler(sig);
+}
+
+void put_on_top(int sig)
+{
+    struct sigaction action = {};
+    action.sa_sigaction = on_top;
+    action.sa_flags = SA_SIGINFO;
+    ASSERT_EQ(::sigaction(sig, &action, &below_foreign), 0);
+}
+
+bool is_on_top(int sig)
+{
+    struct sigaction now = {};
+    ::sigaction(sig, nullptr, &now);
+    return now.sa_sigaction == on_top;
+}
+
+std::int64_t processor_time()
+{
+    timespec now{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+subscription_options queue_of(std::size_t capacity)
+{
+    subscription_options options;
+    options.delivery = delivery::queue;
+    options.capacity = capacity;
+    return options;
+}
+
+TEST(G4, a_queue_for_one_signal_keeps_it_and_counts_the_others)
+{
+    if (support::thread_sanitizer)
+        GTEST_SKIP() << "its runtime keeps one arrival of each signal for a thread";
+    inbox box;
+    std::vector<int> values;
+    const auto held = box.on(
+        SIGRTMIN, [&](const tocsin::event& e) { values.push_back(e.info.value()->sival_int); }, queue_of(1));
+    std::uint64_t sent = 0;
+    for (int round = 0; round < 10; ++round) {
+        for (int n = 0; n < 5; ++n, ++sent)
+            ASSERT_EQ(::sigqueue(::getpid(), SIGRTMIN, sigval{static_cast<int>(sent)}), 0);
+        const std::size_t before = values.size();
+        EXPECT_GE(box.run_pending(), 1U);
+        ASSERT_GT(values.size(), before);
+        EXPECT_EQ(values[before], round * 5); // the oldest is kept
+    }
+    EXPECT_EQ(values.size() + held.dropped(), sent);
+}
+
+TEST(subscription, the_first_signal_of_two_runs_the_callback_on_the_main_thread)
+{
+    const int status = support::in_child([] {
+        int calls = 0;
+        subscription_options options;
+        options.second_is_default = true;
+        const auto held = tocsin::on(
+            SIGTERM, [&] { ++calls; }, options);
+        ::raise(SIGTERM);
+        tocsin::check_signals();
+        ::dprintf(2, "%d call\n", calls); // in vain if the first one has ended it
+        if (calls == 1)
+            ::signal(SIGALRM, SIG_DFL);
+        return calls == 1 ? 7 : 1;
+    });
+    EXPECT_TRUE(support::exited_with(status, 7)) << status;
+}
+
+TEST(G7, a_handler_put_over_ours_that_calls_ours_gets_each_signal_once)
+{
+    int calls = 0;
+    auto held = tocsin::on(SIGUSR1, [&] { ++calls; });
+    put_on_top(SIGUSR1);
+    for (int n = 1; n <= 3; ++n) {
+        ::raise(SIGUSR1);
+        tocsin::check_signals();
+        tocsin::check_signals();
+        EXPECT_EQ(calls, n);
+        EXPECT_EQ(foreign_calls, n);
+    }
+    held.cancel();
+    EXPECT_TRUE(is_on_top(SIGUSR1));
+    ::raise(SIGUSR1);
+    EXPECT_EQ(foreign_calls, 4);
+}
+
+TEST(G7, a_handler_put_over_ours_is_put_back_by_the_next_subscription_and_does_not_loop)
+{
+    ASSERT_NE(::signal(SIGUSR1, foreign), SIG_ERR);
+    for (const bool chain : {false, true}) {
+        inbox box;
+        int calls = 0;
+        auto first = box.on(SIGUSR1, [&] { ++calls; });
+        put_on_top(SIGUSR1);
+        first.cancel();
+        ASSERT_TRUE(is_on_top(SIGUSR1));
+        foreign_calls = 0;
+        ::raise(SIGUSR1);
+        EXPECT_EQ(foreign_calls, 2); // the one on top, and through ours the one below
+        subscription_options options;
+        options.chain = chain;
+        auto second = box.on(
+            SIGUSR1, [&] { ++calls; }, options);
+        foreign_calls = 0;
+        ::raise(SIGUSR1);
+        EXPECT_EQ(box.run_pending(), 1U);
+        EXPECT_EQ(calls, 1);
+        EXPECT_EQ(foreign_calls, chain ? 1 : 0); // the one below: the one on top would call ours again
+        second.cancel();
+        EXPECT_TRUE(is_on_top(SIGUSR1));
+        foreign_calls = 0;
+        ::raise(SIGUSR1);
+        EXPECT_EQ(foreign_calls, 2);
+        ASSERT_NE(::signal(SIGUSR1, foreign), SIG_ERR);
+    }
+}
+
+TEST(G7, a_handler_put_over_ours_outlives_a_further_subscription)
+{
+    inbox box;
+    auto first = box.on(SIGUSR1, [] {});
+    put_on_top(SIGUSR1);
+    int calls = 0;
+    auto second = box.on(SIGUSR1, [&] { ++calls; });
+    ::raise(SIGUSR1);
+    box.run_pending();
+    EXPECT_EQ(calls, 1);
+    second.cancel();
+    first.cancel();
+    EXPECT_TRUE(is_on_top(SIGUSR1));
+    foreign_calls = 0;
+    ::raise(SIGUSR1);
+    EXPECT_EQ(foreign_calls, 1);
+}
+
+TEST(G7, the_main_slot_has_nothing_of_a_signal_whose_handler_was_removed_while_others_listen)
+{
+    inbox box;
+    tocsin::signal(SIGUSR1, [] {});
+    int calls = 0;
+    const auto held = box.on(SIGUSR1, [&] { ++calls; });
+    tocsin::signal(SIGUSR1, tocsin::ignore);
+    ::raise(SIGUSR1);
+    EXPECT_EQ(tocsin::detail::main_pending, 0U);
+    box.run_pending();
+    EXPECT_EQ(calls, 1);
+}
+
+// Real-time signals, each of which counts; the handler before is other code's.
+TEST(G8, each_signal_is_delivered_or_meets_the_handler_before_while_inboxes_come_and_go)
+{
+    if (support::thread_sanitizer)
+        GTEST_SKIP() << "its runtime keeps one arrival of each signal for a thread";
+    constexpr int senders = 2;
+    constexpr int each = 20'000;
+    ASSERT_NE(::signal(SIGRTMIN, foreign), SIG_ERR);
+    std::atomic<int> running{senders};
+    std::uint64_t called = 0;
+    std::uint64_t dropped = 0;
+    int rounds = 0;
+    std::thread owner([&] {
+        while (running != 0 || rounds == 0) {
+            inbox box;
+            for (int n = 0; n < 4; ++n, ++rounds) {
+                auto held = box.on(
+                    SIGRTMIN, [&] { ++called; }, queue_of(16));
+                box.run_pending();
+                held.cancel();
+                dropped += held.dropped();
+            }
+        }
+    });
+    std::vector<std::thread> threads;
+    for (int n = 0; n < senders; ++n) {
+        threads.emplace_back([&] {
+            for (int sent = 0; sent < each; ++sent) {
+                while (::sigqueue(::getpid(), SIGRTMIN, sigval{sent}) != 0)
+                    std::this_thread::yield();
+            }
+            --running;
+        });
+    }
+    for (std::thread& one : threads)
+        one.join();
+    owner.join();
+    EXPECT_TRUE(support::eventually([&] { return tocsin::sigpending().empty(); }));
+    EXPECT_EQ(called + dropped + static_cast<unsigned>(foreign_calls), std::uint64_t{senders} * each);
+    RecordProperty("rounds", rounds);
+}
+
+// A trip routine that comes too late looks into a slot that is somebody else's by then.
+TEST(inbox, slots_change_hands_under_a_flood)
+{
+    std::atomic<bool> done{false};
+    std::vector<std::thread> owners;
+    for (int n = 0; n < 4; ++n) {
+        owners.emplace_back([&] {
+            while (!done) {
+                inbox box;
+                auto options = subscription_options{};
+                options.pending = tocsin::at_cancel::drop;
+                const auto held = box.on(
+                    SIGUSR1, [] {}, options);
+                box.run_pending();
+            }
+        });
+    }
+    inbox mine;
+    std::uint64_t calls = 0;
+    const auto held = mine.on(SIGUSR1, [&] { ++calls; });
+    for (int n = 0; n < 30'000; ++n)
+        ::pthread_kill(owners[static_cast<std::size_t>(n) % owners.size()].native_handle(), SIGUSR1);
+    done = true;
+    for (std::thread& one : owners)
+        one.join();
+    mine.run_pending();
+    EXPECT_GT(calls, 0U);
+}
+
+TEST(inbox, a_wait_after_wake_does_not_burn_the_processor)
+{
+    inbox box;
+    const auto held = box.on(SIGUSR1, [] {});
+    box.wake();
+    EXPECT_FALSE(box.wait());
+    const auto before = processor_time();
+    EXPECT_FALSE(box.wait(0.5));
+    EXPECT_LT(processor_time() - before, 100'000'000);
+}
+
+TEST(subscription, a_callback_that_runs_again_inside_itself_is_waited_for)
+{
+    inbox box;
+    std::atomic<int> depth{0};
+    std::atomic<bool> inner_done{false};
+    std::atomic<bool> go_on{false};
+    std::atomic<bool> outer_done{false};
+    tocsin::subscription held = box.on(SIGUSR1, [&] {
+        if (++depth == 1) {
+            ::raise(SIGUSR1);
+            box.run_pending();
+            inner_done = true;
+            while (!go_on)
+                std::this_thread::yield();
+            std::this_thread::yield();
+            outer_done = true;
+        }
+    });
+    std::thread canceller([&] {
+        while (!inner_done)
+            std::this_thread::yield();
+        std::thread let_go([&] {
+            while (held.active()) // the subscription has ended, and is waiting now
+                std::this_thread::yield();
+            go_on = true;
+        });
+        held.cancel();
+        EXPECT_TRUE(outer_done);
+        let_go.join();
+    });
+    ::raise(SIGUSR1);
+    box.run_pending();
+    canceller.join();
+    EXPECT_EQ(depth, 2);
+}
+
+TEST(subscription, what_is_pending_runs_at_the_end_although_others_listen_too)
+{
+    inbox box;
+    int mine = 0;
+    int others = 0;
+    subscription_options options;
+    options.pending = tocsin::at_cancel::run;
+    auto held = box.on(
+        SIGUSR1, [&] { ++mine; }, options);
+    const auto other = box.on(SIGUSR1, [&] { ++others; });
+    ::raise(SIGUSR1);
+    held.cancel();
+    EXPECT_EQ(mine, 1);
+    EXPECT_EQ(box.run_pending(), 1U);
+    EXPECT_EQ(mine, 1);
+    EXPECT_EQ(others, 1);
+}
+
+} // namespace
