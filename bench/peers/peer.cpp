@@ -18,6 +18,7 @@ struct record {
     long count = 0;
     std::int64_t first = 0; // CLOCK_MONOTONIC, in nanoseconds, as the driver reads it
     sender who;
+    int in_order = 0; // callbacks with the values 1, 2, 3, ...
 };
 
 std::array<record, 65> records;
@@ -179,6 +180,8 @@ std::string obey(peer& asked, const std::string& line)
         return turns(asked, number(), true);
     if (command == "count")
         return describe(number());
+    if (command == "in_order")
+        return std::to_string(records.at(static_cast<std::size_t>(number())).in_order);
     if (command == "reset")
         return records.fill({}), "ok";
     if (command == "throw")
@@ -229,6 +232,7 @@ void called(int sig, const sender& who)
     if (one.count++ == 0)
         one.first = now_ns();
     one.who = who;
+    one.in_order += who.known && who.value == one.in_order + 1;
     if (throws == sig) {
         throws = 0;
         throw std::runtime_error("as asked");

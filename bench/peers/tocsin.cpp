@@ -1,4 +1,5 @@
-// tocsin: signal(), and a descriptor that the handler writes to ends blocking::poll().
+// tocsin: signal(), and a descriptor that the handler writes to ends blocking::poll(). Real-time signals, to have each one:
+// on() with a queue.
 
 #include <sys/eventfd.h>
 
@@ -13,10 +14,11 @@ namespace {
 class tocsin_peer : public peer {
     int wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     std::map<int, tocsin::handler> before_;
+    std::map<int, tocsin::subscription> queued_;
 
     void on(int sig) override
     {
-        before_[sig] = tocsin::signal(sig, [this](const tocsin::event& e) {
+        const tocsin::handler callback([this](const tocsin::event& e) {
             ::eventfd_write(wake_, 1);
             const tocsin::siginfo& info = e.info;
             called(e.signo, {info.pid().has_value(), info.pid().value_or(0), static_cast<int>(info.uid().value_or(0)),
@@ -24,8 +26,16 @@ class tocsin_peer : public peer {
             if (slow_handler)
                 ::usleep(300'000);
         });
+        if (sig >= SIGRTMIN)
+            queued_[sig] = tocsin::on(sig, callback, {.delivery = tocsin::delivery::queue});
+        else
+            before_[sig] = tocsin::signal(sig, callback);
     }
-    void off(int sig) override { tocsin::signal(sig, before_.at(sig)); }
+    void off(int sig) override
+    {
+        if (queued_.erase(sig) == 0)
+            tocsin::signal(sig, before_.at(sig));
+    }
     bool turn(int ms) override
     {
         pollfd one{wake_, POLLIN, 0};
