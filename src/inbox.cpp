@@ -1,5 +1,6 @@
 #include <tocsin/inbox.hpp>
 
+#include <mutex>
 #include <stdexcept>
 #include <string>
 
@@ -9,6 +10,7 @@
 #include "interruptible.hpp"
 #include "mailbox.hpp"
 #include "process.hpp"
+#include "registry.hpp"
 
 namespace tocsin {
 
@@ -130,7 +132,8 @@ event inbox::next(source_location where)
     for (;;) {
         if (auto found = keep->try_next(where))
             return *found;
-        keep->wait(detail::time_limit::never(), where);
+        if (!keep->wait(detail::time_limit::never(), where) && keep->closed())
+            throw std::logic_error("inbox::next: the inbox has been destroyed meanwhile");
     }
 }
 
@@ -155,7 +158,10 @@ subscription on(const signal_set& signals, handler callback, subscription_option
     callback = require_callable(std::move(callback), "on");
     check_signals(); // what has arrived so far is not for this one
     detail::claim_process();
-    detail::reserve_nudge_signal();
+    {
+        const std::lock_guard hold(detail::registry::instance()); // against inboxes of other threads
+        detail::reserve_nudge_signal();
+    }
     return mailbox::subscribe(mailbox::main(), "on", signals, std::move(callback), options);
 }
 

@@ -8,7 +8,9 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
+#include <tocsin/nudge.hpp>
 #include <tocsin/safe_point.hpp>
 
 #include "fail.hpp"
@@ -25,6 +27,9 @@ using guard = std::lock_guard<registry>;
 
 // The open mailboxes by slot, for fork(). Guarded by the registry's mutex.
 constinit std::array<mailbox*, slot_count> open_boxes{};
+
+// What the handler that signal() set is to have besides what is still in slot 0. Guarded by the mutex.
+constinit std::array<std::optional<arrival>, signal_count> kept_for_handler{};
 
 void add_to(subscriber& who, int sig, const siginfo_t& info, std::uint64_t count) noexcept
 {
@@ -158,6 +163,74 @@ mailbox::~mailbox()
     sys::close(fd_);
 }
 
+// Takes a subscriber out, once; its end passes on what was pending. Needs no memory, since destructors come here: what
+// cannot be kept is counted as dropped.
+class mailbox::ending {
+public:
+    explicit ending(const std::shared_ptr<subscriber>& who) noexcept
+        : who_(*who)
+    {
+        const guard hold(registry::instance());
+        home_ = std::move(who->home);
+        if (home_ == nullptr)
+            return; // another one has
+        for (const signum sig : who->signals)
+            leave(sig);
+        who->signals = signal_set();
+        std::erase(home_->subscribers_, who);
+        home_->note_events();
+        if (who->options.pending == at_cancel::run)
+            mark_.emplace(who->ending, enter(*who, who->ending));
+    }
+    ending(const ending&) = delete;
+    ending& operator=(const ending&) = delete;
+    ~ending() { pass_on(); }
+
+    void pass_on() noexcept
+    {
+        if (home_ != nullptr && who_.options.pending == at_cancel::redeliver) {
+            for (const event& each : who_.events) { // ours alone now
+                if (arrival again{each.info.native(), each.count}; put_back_.contains(each.signo))
+                    resend(each.signo, again);
+            }
+        }
+        put_back_.clear();
+    }
+
+    /// This is who runs what is pending.
+    [[nodiscard]] bool runs() const noexcept { return mark_.has_value(); }
+
+private:
+    void leave(int sig) noexcept
+    {
+        registry& all = registry::instance();
+        slot& from = home_->its_slot();
+        bool others = false;
+        bool others_queue = false;
+        for (const auto& each : home_->subscribers_) {
+            if (each.get() == &who_ || !each->wants(sig))
+                continue;
+            others = true;
+            others_queue |= each->options.delivery == delivery::queue;
+        }
+        const bool last_here = !others && !all.main_wants(sig, home_->number_);
+        if (all.unroute(sig, home_->number_, who_.options, last_here))
+            put_back_.insert(sig);
+        if (last_here) // no trip routine is left that could add to it
+            from.pending().fetch_and(~bit_of(sig), std::memory_order_seq_cst);
+        if (others_queue)
+            home_->collect_early(sig, home_->its_ring(sig)); // each gets its part
+        else
+            rings_[index_of(sig)] = home_->exchange_ring(sig, nullptr);
+    }
+
+    subscriber& who_;
+    std::shared_ptr<mailbox> home_; // perhaps its last owner: ends when the mutex has been released
+    std::array<std::unique_ptr<ring>, signal_count> rings_; // as these do
+    std::optional<thread_mark> mark_;
+    signal_set put_back_;
+};
+
 subscription mailbox::subscribe(const std::shared_ptr<mailbox>& home, const char* function, const signal_set& signals,
                                 handler callback, const subscription_options& options)
 {
@@ -178,34 +251,68 @@ subscription mailbox::subscribe(const std::shared_ptr<mailbox>& home, const char
     claim_process();
     registry& all = registry::instance();
     const guard hold(all);
-    for (const signum sig : signals) {
-        if (home->listens(sig) && !all.main_wants(sig, home->number_)) // what has arrived so far is for those
-            home->collect(sig);
+    if (const auto nudge = nudge_signal(); nudge && signals.contains(*nudge) && !is_main_thread())
+        throw std::invalid_argument(
+            std::string(function) + ": " + nudge->name() +
+            " is kept for nudging: subscribe to it on the main thread, or see set_nudge_signal()");
+    for (const signum sig : signals) {      // what has arrived so far is for those who listen already
+        auto& fresh = rings[index_of(sig)]; // before the route: the first arrival goes there
+        ring* const queued = home->its_ring(sig);
+        if (fresh && (queued == nullptr || queued->capacity() < fresh->capacity()))
+            fresh = home->exchange_ring(sig, std::move(fresh));
+        else
+            home->collect_early(sig, queued);
     }
     home->subscribers_.push_back(who);
     for (const signum sig : signals) {
-        // Before the route: the first arrival goes there already.
-        auto& place = home->its_slot().rings[index_of(sig)];
-        const bool first_ring = rings[index_of(sig)] && place.load(std::memory_order_relaxed) == nullptr;
-        if (first_ring)
-            place.store(rings[index_of(sig)].release(), std::memory_order_release); // pairs with deliver()'s load
         if (all.route(sig, home->number_, options))
             continue;
         who->signals.erase(sig);
-        if (first_ring && !home->listens(sig) && !all.main_wants(sig, home->number_)) // nobody has got to know it
-            rings[index_of(sig)].reset(place.exchange(nullptr, std::memory_order_relaxed));
+        if (!home->listens(sig))
+            rings[index_of(sig)] = home->exchange_ring(sig, nullptr);
     }
     return subscription(who);
 }
 
-std::optional<arrival> mailbox::collect(int sig) noexcept
+// Returns the one before, with nothing in it: each has got its part.
+std::unique_ptr<ring> mailbox::exchange_ring(int sig, std::unique_ptr<ring> fresh) noexcept
 {
-    const auto total = hand_out(sig);
-    note_events();
-    return total;
+    // Pairs with deliver()'s load: who comes in later than quiesce() sees the new one.
+    std::unique_ptr<ring> old(its_slot().rings[index_of(sig)].exchange(fresh.release(), std::memory_order_seq_cst));
+    if (old != nullptr)
+        quiesce(its_slot());
+    collect_early(sig, old.get());
+    return old;
 }
 
-std::optional<arrival> mailbox::hand_out(int sig) noexcept
+std::optional<arrival> mailbox::collect(int sig) noexcept
+{
+    auto total = hand_out(sig, its_ring(sig));
+    note_events();
+    if (number_ != main_slot)
+        return total;
+    auto& kept = kept_for_handler[index_of(sig)];
+    if (kept && total)
+        kept->count += total->count;
+    return kept ? std::exchange(kept, std::nullopt) : total;
+}
+
+// Before its turn, from a ring that may have been taken out of the slot. What the handler that signal() set is to have waits
+// for a safe point: the pending bit is still set, or about to be.
+void mailbox::collect_early(int sig, ring* queued) noexcept
+{
+    const auto total = hand_out(sig, queued);
+    note_events();
+    if (!total || !registry::instance().main_wants(sig, number_))
+        return;
+    auto& kept = kept_for_handler[index_of(sig)];
+    if (kept)
+        kept->count += total->count;
+    else
+        kept = total;
+}
+
+std::optional<arrival> mailbox::hand_out(int sig, ring* queued) noexcept
 {
     slot& from = its_slot();
     std::optional<arrival> total = take(from, sig); // with a ring: what came before there was one
@@ -220,7 +327,6 @@ std::optional<arrival> mailbox::hand_out(int sig) noexcept
                     add_to(*each, sig, total->info, 1);
         }
     }
-    ring* const queued = from.rings[index_of(sig)].load(std::memory_order_relaxed);
     if (queued == nullptr)
         return total;
     std::uint64_t count = 0;
@@ -280,8 +386,9 @@ std::size_t mailbox::run_collected(source_location where, bool (*deferred)() noe
         }
         ++ran;
         const thread_mark mark(who->running, running_before);
+        std::optional<ending> last; // what else is pending is passed on when the callback has run
         if (who->options.once)
-            cancel(who);
+            last.emplace(who);
         who->callback(next);
     }
     return ran;
@@ -295,49 +402,17 @@ void mailbox::note_events() noexcept
         std::memory_order_seq_cst);
 }
 
-// Allocates nothing: destructors come here.
 void mailbox::cancel(const std::shared_ptr<subscriber>& who)
 {
     registry& all = registry::instance();
-    const at_cancel what = who->options.pending;
-    std::shared_ptr<mailbox> home; // perhaps its last owner: ends when the mutex has been released
-    std::array<std::unique_ptr<ring>, signal_count> rings; // as these do
-    std::optional<thread_mark> mark;
-    signal_set put_back;
-    {
-        const guard hold(all);
-        home = std::move(who->home);
-        if (home != nullptr) {
-            for (const signum sig : who->signals) {
-                const bool main_wants = all.main_wants(sig, home->number_);
-                const bool last_here = !home->has_other_subscriber(sig, *who) && !main_wants;
-                if (all.unroute(sig, home->number_, who->options, last_here))
-                    put_back.insert(sig);
-                if (last_here) // no trip routine is left that could add to it
-                    home->its_slot().pending().fetch_and(~bit_of(sig), std::memory_order_seq_cst);
-                if (!main_wants) // each gets its part; the bit stays set for the others'
-                    home->collect(sig);
-                if (last_here)
-                    rings[index_of(sig)].reset(
-                        home->its_slot().rings[index_of(sig)].exchange(nullptr, std::memory_order_relaxed));
-            }
-            who->signals = signal_set();
-            std::erase(home->subscribers_, who);
-            home->note_events();
-            if (what == at_cancel::run)
-                mark.emplace(who->ending, enter(*who, who->ending));
-        }
-    }
-    if (home != nullptr && what == at_cancel::redeliver) {
-        for (const event& each : who->events) {
-            if (arrival again{each.info.native(), each.count}; put_back.contains(each.signo))
-                resend(each.signo, again);
-        }
-    }
+    ending end(who);
+    end.pass_on();
     wait_for_others(*who, who->running);
-    if (who->running.load(std::memory_order_relaxed) == 0) // else in the callback, for which the other one may wait
+    const bool inside = who->running.load(std::memory_order_relaxed) != 0;
+    if (!inside) // else in the callback, for which the other one may wait
         wait_for_others(*who, who->ending);
-    while (mark) {
+    const unsigned generation = fork_generation();
+    while (end.runs() && fork_generation() == generation) { // in a child that the callback forks nothing is pending
         std::optional<event> next;
         {
             const guard hold(all);
@@ -348,10 +423,17 @@ void mailbox::cancel(const std::shared_ptr<subscriber>& who)
             break;
         who->callback(*next);
     }
+    handler over; // the callback ends with its subscription, when the mutex has been released
+    if (!inside && (end.runs() || who->ending.load(std::memory_order_relaxed) == 0)) {
+        const guard hold(all);
+        std::swap(over, who->callback);
+    }
 }
 
 void mailbox::close() noexcept
 {
+    closed_ = true;
+    poke();
     for (;;) {
         std::shared_ptr<subscriber> who;
         {
@@ -379,12 +461,6 @@ mailbox::numbers mailbox::counts(const subscriber& who) noexcept
 bool mailbox::listens(int sig) const noexcept
 {
     return std::any_of(subscribers_.begin(), subscribers_.end(), [&](const auto& each) { return each->wants(sig); });
-}
-
-bool mailbox::has_other_subscriber(int sig, const subscriber& than) const noexcept
-{
-    return std::any_of(subscribers_.begin(), subscribers_.end(),
-                       [&](const auto& each) { return each.get() != &than && each->wants(sig); });
 }
 
 // Drained after that: a trip routine that has written found the owner asleep, and has published before; the owner looks
@@ -451,6 +527,8 @@ bool mailbox::wait(const time_limit& limit, source_location where)
 {
     require_descriptor();
     for (;;) {
+        if (closed_)
+            return false;
         if (may_be_pending())
             return true;
         if (poked_.exchange(false, std::memory_order_acquire)) // pairs with poke()
@@ -505,7 +583,7 @@ std::optional<event> mailbox::take_event(source_location where) noexcept
         }
     }
     if (who != nullptr && who->options.once)
-        cancel(who);
+        const ending last(who);
     return next;
 }
 
@@ -574,6 +652,8 @@ void mailbox::require_descriptor()
 
 void mailbox::renew_all() noexcept
 {
+    for (auto& each : kept_for_handler)
+        each.reset();
     for (slot& each : slots) // also one that nobody has now: a trip routine that comes too late looks in
         each.visits.forget();
     clear(slots[main_slot]);

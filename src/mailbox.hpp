@@ -64,8 +64,9 @@ public:
                                   handler callback, const subscription_options& options);
     /// See subscription::cancel().
     static void cancel(const std::shared_ptr<subscriber>& who);
-    /// Cancels all.
+    /// Cancels all, for good: whoever waits on another frame of this thread is told.
     void close() noexcept;
+    [[nodiscard]] bool closed() const noexcept { return closed_; }
 
     static signal_set signals(const subscriber& who) noexcept;
     struct numbers {
@@ -96,10 +97,17 @@ public:
     static void renew_all() noexcept;
 
 private:
+    class ending;
+
     [[nodiscard]] slot& its_slot() const noexcept { return slots[number_]; }
-    [[nodiscard]] bool has_other_subscriber(int sig, const subscriber& than) const noexcept;
     [[nodiscard]] bool may_be_pending() const noexcept;
-    std::optional<arrival> hand_out(int sig) noexcept;
+    void collect_early(int sig, ring* queued) noexcept;
+    std::optional<arrival> hand_out(int sig, ring* queued) noexcept;
+    std::unique_ptr<ring> exchange_ring(int sig, std::unique_ptr<ring> fresh) noexcept;
+    [[nodiscard]] ring* its_ring(int sig) const noexcept
+    {
+        return its_slot().rings[index_of(sig)].load(std::memory_order_relaxed); // written under the mutex
+    }
     void note_events() noexcept;
     std::optional<event> take_event(source_location where) noexcept;
     static std::optional<event> take_from(subscriber& who, source_location where) noexcept;
@@ -112,6 +120,7 @@ private:
     const std::size_t number_;
     int fd_ = -1;
     bool polled_ = false; // an event loop waits on the descriptor: asleep whenever the owner is not in run_pending()
+    bool closed_ = false; // the inbox has gone; written and read on its thread
     bool armed_ = false;  // the owner has said that it sleeps: somebody may have written to the descriptor
     std::atomic<bool> poked_{false};
     std::atomic<bool> has_events_{false};                  // follows subscribers_, written under the mutex

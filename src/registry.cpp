@@ -80,6 +80,13 @@ void close_route(int sig, std::size_t slot) noexcept
     quiesce(slots[slot]);
 }
 
+// Until no trip routine is left that delivers `sig` and was there before.
+void settle(int sig) noexcept
+{
+    for (std::uint64_t left = routes[index_of(sig)].load(std::memory_order_relaxed); left != 0; left &= left - 1)
+        quiesce(slots[std::countr_zero(left)]);
+}
+
 struct sigaction trip_action() noexcept
 {
     struct sigaction action = {};
@@ -131,11 +138,12 @@ handler registry::install(int sig, handler what, const char* function)
         break;
     case handler_kind::callable:
         claim_process();
-        reserve_nudge_signal();
         action = trip_action();
         break;
     }
     const std::lock_guard hold(mutex_);
+    if (what.is_callable())
+        reserve_nudge_signal(); // with the mutex: against inboxes of other threads
     entry& mine = entries_[index_of(sig)];
     struct sigaction before = {};
     if (sys::set_action(sig, nullptr, &before) < 0 || is_reserved(sig))
@@ -157,11 +165,15 @@ handler registry::install(int sig, handler what, const char* function)
     int error = 0;
     if (what.kind_ == handler_kind::callable) {
         open_route(sig, main_slot);
-        error = -give(sig, action, *mine.ignored_before);
+        do {
+            error = -give(sig, action, *mine.ignored_before);
+        } while (error == 0 && may_be_undone(sig, mine) && !is_installed(sig));
     } else if (shared) {
         leave_to_subscribers(sig, action, mine);
     } else {
         error = -give_instead(sig, action, mine);
+        if (error == 0 && mine.subscribers != 0 && !is_trip(action))
+            mine.base = action;
     }
     if (error > 0)
         fail(error, std::string(function) + ": the disposition of " + signum(sig).name() + " cannot be changed");
@@ -257,6 +269,14 @@ void registry::leave_to_subscribers(int sig, const struct sigaction& after, entr
         close_route(sig, main_slot);
 }
 
+// True: a trip routine that was delivering a last signal may have undone the disposition just set. It has left.
+bool registry::may_be_undone(int sig, const entry& mine) noexcept
+{
+    if (mine.final_ones != 0)
+        settle(sig);
+    return mine.final_ones != 0;
+}
+
 int registry::set_trip(int sig, const entry& mine, bool restart) noexcept
 {
     struct sigaction action = trip_action();
@@ -297,7 +317,9 @@ bool registry::route(int sig, std::size_t slot, const subscription_options& opti
     if (options.second_is_default)
         last_deliveries.fetch_or(bit_of(sig), std::memory_order_relaxed);
     open_route(sig, slot);
-    set_trip(sig, mine, !mine.wanted.is_callable() || (before.sa_flags & SA_RESTART) != 0);
+    do {
+        set_trip(sig, mine, !mine.wanted.is_callable() || (before.sa_flags & SA_RESTART) != 0);
+    } while (may_be_undone(sig, mine) && !is_installed(sig));
     return true;
 }
 
@@ -311,9 +333,7 @@ bool registry::unroute(int sig, std::size_t slot, const subscription_options& op
     mine.final_ones -= options.second_is_default;
     if (options.second_is_default && mine.final_ones == 0) {
         last_deliveries.fetch_and(~bit_of(sig), std::memory_order_relaxed); // published with the turn
-        // A trip routine that has seen the bit may be about to set the default action.
-        for (std::uint64_t left = routes[index_of(sig)].load(std::memory_order_relaxed); left != 0; left &= left - 1)
-            quiesce(slots[std::countr_zero(left)]);
+        settle(sig); // a trip routine that has seen the bit may be about to set the default action
     }
     struct sigaction now = {};
     sys::set_action(sig, nullptr, &now);

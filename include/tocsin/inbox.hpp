@@ -37,7 +37,8 @@ public:
 
     /// Errors: std::length_error when max_inboxes exist; std::system_error EMFILE, ENFILE, ENOMEM.
     TOCSIN_API inbox();
-    /// Ends its subscriptions as subscription::cancel() does. Not while another thread is in run_pending().
+    /// Ends its subscriptions as subscription::cancel() does. Not while another thread is in a call of this, or in the
+    /// cancel() of one of its subscriptions.
     TOCSIN_API ~inbox();
     inbox(inbox&&) noexcept = default;
     TOCSIN_API inbox& operator=(inbox&&) noexcept;
@@ -48,7 +49,8 @@ public:
     /// are called in the order they were made.
     /// Errors: std::out_of_range for a number outside 1 to nsig - 1; std::system_error EINVAL for SIGKILL, SIGSTOP and the
     /// numbers the C library reserves; std::invalid_argument for an empty set, an empty function, a handler that is none
-    /// (SIG_IGN), a capacity out of range, or at_cancel::run without a callback; std::bad_alloc. Nothing has changed then.
+    /// (SIG_IGN), a capacity out of range, or at_cancel::run without a callback, or, but on the main thread,
+    /// nudge_signal() (see set_nudge_signal()); std::bad_alloc. Nothing has changed then.
     /// Guarantee: a flood of one signal loses no other (G1); the disposition found is put back at the end (G7).
     [[nodiscard]] TOCSIN_API subscription on(const signal_set& set, handler callback,
                                              subscription_options options = {});
@@ -75,7 +77,8 @@ public:
     /// Blocks: no, but for what the callbacks do. Errors: what a callback throws; the rest stays pending.
     TOCSIN_API std::size_t run_pending(source_location where = source_location::current());
 
-    /// Waits until something is pending: true; or for the time given, or until wake(): false. On the main thread its
+    /// Waits until something is pending: true; or for the time given, until wake(), or
+    /// until a handler destroys this: false. On the main thread its
     /// handlers run meanwhile, and what they throw leaves from here. Errors: std::invalid_argument, std::overflow_error
     /// for the time, as elsewhere; std::system_error EMFILE, ENFILE, ENOMEM in a forked child that has no descriptor yet.
     TOCSIN_API bool wait(source_location where = source_location::current());
@@ -84,7 +87,8 @@ public:
     /// The next event of a subscription without callback; empty if there is none. Callbacks of other subscriptions run on
     /// the way.
     TOCSIN_API std::optional<event> try_next(source_location where = source_location::current());
-    /// The same, waiting for it. The limited form is empty when the time is over or after wake().
+    /// The same, waiting for it. The limited form is empty when the time is over or after wake(). Errors also: std::logic_error
+    /// if a callback destroys the inbox that the form without limit waits for.
     TOCSIN_API event next(source_location where = source_location::current());
     TOCSIN_API std::optional<event> next(seconds limit, source_location where = source_location::current());
 

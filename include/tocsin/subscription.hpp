@@ -27,8 +27,9 @@ enum class delivery : unsigned char {
 
 /// What happens to a signal that has arrived and whose callback has not run when its subscription ends.
 enum class at_cancel : unsigned char {
-    /// It goes to what holds then, with its original siginfo: the disposition that is put back. If others in this process
-    /// are still subscribed they have it too, and it is dropped here; as where the handler before has had it (chain).
+    /// It goes to the disposition that is put back, with its original siginfo. It is dropped if none is: others in this
+    /// process are subscribed by then, or other code has put a handler over ours; and if this chains, since the handler
+    /// before has had it.
     redeliver,
     drop,
     /// The callback runs, in the thread that cancels. Needs a callback.
@@ -38,16 +39,15 @@ enum class at_cancel : unsigned char {
 struct subscription_options {
     tocsin::delivery delivery = delivery::merge;
     /// For delivery::queue: arrivals of each signal kept until the callback runs, 1 to 2^20, rounded up to a power of two.
-    /// The largest of an inbox's first subscription with a queue for the signal holds for the later ones.
     std::size_t capacity = 1024;
     /// System calls of all code are restarted after the signal (SA_RESTART), unless another subscription for it or
     /// signal() wants them interrupted. Calls of tocsin::blocking go on either way.
     bool restart = true;
     /// The handler that other code had installed before is called too, inside the signal handler, as if it were still
-    /// there. SIG_DFL and SIG_IGN are no handlers.
+    /// there. SIG_DFL and SIG_IGN are no handlers. One that was put over ours later, and may call ours, is not called.
     bool chain = false;
-    /// The first call of the callback, or the first event taken, is the last. What else is pending then goes where
-    /// at_cancel says, but is never run.
+    /// The first call of the callback, or the first event taken, is the last. What else is pending goes where
+    /// at_cancel says, but is never run: when the callback has returned, or before next() returns the event.
     bool once = false;
     /// After the first arrival the signal takes its default action: a second Ctrl-C ends a program that hangs. Lasts until
     /// the signal is subscribed to again or set with signal().
@@ -83,7 +83,7 @@ public:
     [[nodiscard]] TOCSIN_API bool active() const noexcept;
     /// What it listens to: without those that respect_ignore left ignored. Empty once cancelled.
     [[nodiscard]] TOCSIN_API signal_set subscribed_signals() const noexcept;
-    /// Arrivals that found no room (delivery::queue). Calls and drops together are the arrivals.
+    /// Arrivals that found no room (delivery::queue, or no memory). Calls and drops together are the arrivals.
     [[nodiscard]] TOCSIN_API std::uint64_t dropped() const noexcept;
     /// Calls of the callback, or events taken, so far.
     [[nodiscard]] TOCSIN_API std::uint64_t delivered() const noexcept;

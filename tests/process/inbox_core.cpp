@@ -2,9 +2,15 @@
 
 #include <tocsin/tocsin.hpp>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <ctime>
 
 #include <atomic>
+#include <memory>
+#include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -12,6 +18,7 @@
 
 namespace {
 
+using tocsin::at_cancel;
 using tocsin::delivery;
 using tocsin::inbox;
 using tocsin::subscription_options;
@@ -314,6 +321,201 @@ TEST(subscription, what_is_pending_runs_at_the_end_although_others_listen_too)
     EXPECT_EQ(box.run_pending(), 1U);
     EXPECT_EQ(mine, 1);
     EXPECT_EQ(others, 1);
+}
+
+TEST(subscription, a_later_one_is_not_told_of_what_came_before_it)
+{
+    for (const auto how : {delivery::merge, delivery::queue}) {
+        int handled = 0;
+        int first = 0;
+        int second = 0;
+        tocsin::signal(SIGUSR1, [&] { ++handled; });
+        const auto a = tocsin::on(SIGUSR1, [&] { ++first; }, {.delivery = how});
+        tocsin::subscription b;
+        {
+            const tocsin::defer_signals guard;
+            ::raise(SIGUSR1);
+            b = tocsin::on(SIGUSR1, [&] { ++second; }, {.delivery = how, .capacity = 4096});
+        }
+        tocsin::check_signals();
+        EXPECT_EQ(handled, 1);
+        EXPECT_EQ(first, 1);
+        EXPECT_EQ(second, 0);
+        ::raise(SIGUSR1);
+        tocsin::check_signals();
+        EXPECT_EQ(handled, 2);
+        EXPECT_EQ(first, 2);
+        EXPECT_EQ(second, 1);
+    }
+}
+
+TEST(subscription, what_is_pending_is_run_at_the_end_beside_a_handler_of_signal_which_has_it_too)
+{
+    for (const auto how : {delivery::merge, delivery::queue}) {
+        std::uint64_t handled = 0;
+        int calls = 0;
+        tocsin::signal(SIGUSR1, [&](const tocsin::event& e) { handled += e.count; });
+        auto sub = tocsin::on(SIGUSR1, [&] { ++calls; }, {.delivery = how, .pending = at_cancel::run});
+        {
+            const tocsin::defer_signals guard;
+            ::raise(SIGUSR1);
+            sub.cancel();
+            EXPECT_EQ(calls, 1);
+            ::raise(SIGUSR1);
+        }
+        tocsin::check_signals();
+        EXPECT_EQ(handled, 2U);
+        EXPECT_EQ(calls, 1);
+    }
+}
+
+TEST(G4, a_queue_has_its_own_capacity_whatever_was_there_before_it)
+{
+    if (support::thread_sanitizer)
+        GTEST_SKIP() << "its runtime keeps one arrival of each signal for a thread";
+    int calls = 0;
+    tocsin::signal(SIGUSR1, [] {});
+    {
+        const auto small = tocsin::on(SIGUSR1, [] {}, {.delivery = delivery::queue, .capacity = 1});
+    }
+    tocsin::signal(SIGUSR1, tocsin::default_action);
+    const auto first = tocsin::on(SIGUSR1, [] {}, {.delivery = delivery::queue, .capacity = 2});
+    const auto large = tocsin::on(SIGUSR1, [&] { ++calls; }, {.delivery = delivery::queue, .capacity = 64});
+    {
+        const tocsin::defer_signals guard;
+        for (int n = 0; n < 60; ++n)
+            ::raise(SIGUSR1);
+    }
+    tocsin::check_signals();
+    EXPECT_EQ(calls, 60);
+    EXPECT_EQ(large.dropped(), 0U);
+    EXPECT_EQ(first.delivered() + first.dropped(), 60U);
+}
+
+TEST(G8, once_the_callback_has_run_the_rest_meets_what_is_put_back)
+{
+    const int status = support::in_child([] {
+        tocsin::inbox box;
+        bool saved = false;
+        const auto sub =
+            box.on(SIGTERM,
+                   [&] {
+                       saved = true;
+                       ::signal(SIGTERM, [](int) { ::_exit(7); }); // what is put back, as the rest finds it
+                   },
+                   {.delivery = delivery::queue, .once = true});
+        ::raise(SIGTERM);
+        ::raise(SIGTERM);
+        box.run_pending();
+        return saved ? 1 : 2;
+    });
+    EXPECT_TRUE(support::exited_with(status, support::thread_sanitizer ? 1 : 7)) << status;
+}
+
+TEST(G6, a_child_forked_in_a_callback_that_cancel_runs_runs_none_of_the_rest)
+{
+    if (support::thread_sanitizer)
+        GTEST_SKIP() << "its runtime keeps one arrival of each signal for a thread";
+    tocsin::inbox box;
+    int calls = 0;
+    pid_t child = -1;
+    auto sub = box.on(SIGUSR1,
+                      [&] {
+                          if (++calls == 1)
+                              child = ::fork();
+                      },
+                      {.delivery = delivery::queue, .pending = at_cancel::run});
+    for (int n = 0; n < 3; ++n)
+        ::raise(SIGUSR1);
+    sub.cancel();
+    if (child == 0)
+        ::_exit(calls);
+    EXPECT_EQ(calls, 3);
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(support::exited_with(status, 1)) << status;
+}
+
+TEST(subscription, the_callback_ends_with_cancel)
+{
+    tocsin::inbox box;
+    const auto held = std::make_shared<int>(0);
+    std::atomic<bool> inside{false};
+    std::atomic<bool> go_on{false};
+    auto sub = box.on(SIGUSR1, [&inside, &go_on, held] {
+        inside = true;
+        while (!go_on)
+            ::sched_yield();
+    });
+    auto idle = box.on(SIGUSR2, [held] {});
+    idle.cancel();
+    EXPECT_EQ(held.use_count(), 2); // although `idle` is still there
+    ::raise(SIGUSR1);
+    std::thread owner([&] { box.run_pending(); });
+    while (!inside)
+        ::sched_yield();
+    std::thread releaser([&] {
+        while (sub.active())
+            ::sched_yield();
+        go_on = true;
+    });
+    sub.cancel();
+    EXPECT_EQ(held.use_count(), 1);
+    owner.join();
+    releaser.join();
+}
+
+TEST(subscription, signal_after_the_second_one_s_default_action_outlasts_the_subscription)
+{
+    ::signal(SIGWINCH, SIG_IGN);
+    {
+        tocsin::inbox box;
+        const auto sub = box.on(SIGWINCH, [] {}, {.second_is_default = true, .pending = at_cancel::drop});
+        ::raise(SIGWINCH);
+        tocsin::signal(SIGWINCH, tocsin::default_action);
+    }
+    struct sigaction now = {};
+    ::sigaction(SIGWINCH, nullptr, &now);
+    EXPECT_EQ(now.sa_handler, SIG_DFL);
+}
+
+TEST(inbox, a_wait_ends_when_a_handler_destroys_the_inbox)
+{
+    for (const bool next : {false, true}) {
+        auto box = std::make_unique<tocsin::inbox>();
+        tocsin::signal(SIGUSR1, [&] { box.reset(); });
+        std::thread sender([main = ::pthread_self()] { ::pthread_kill(main, SIGUSR1); });
+        if (next)
+            EXPECT_THROW(static_cast<void>(box->next()), std::logic_error);
+        else
+            EXPECT_FALSE(box->wait());
+        sender.join();
+        EXPECT_EQ(box, nullptr);
+    }
+}
+
+TEST(inbox, the_nudge_s_signal_is_for_the_main_thread_to_give_away)
+{
+    tocsin::signal(SIGUSR1, [] {});
+    const tocsin::signum nudge = *tocsin::nudge_signal();
+    std::thread([&] {
+        tocsin::inbox box;
+        try {
+            static_cast<void>(box.on({SIGUSR2, nudge}, [] {}));
+            ADD_FAILURE() << "accepted";
+        } catch (const std::invalid_argument& e) {
+            EXPECT_EQ(std::string(e.what()), "inbox::on: " + nudge.name() +
+                                                 " is kept for nudging: subscribe to it on the main thread, or see "
+                                                 "set_nudge_signal()");
+        }
+    }).join();
+    EXPECT_EQ(tocsin::nudge_signal(), nudge);
+    struct sigaction now = {};
+    ::sigaction(SIGUSR2, nullptr, &now);
+    EXPECT_EQ(now.sa_handler, SIG_DFL); // nothing has changed
+    tocsin::inbox box;
+    const auto sub = box.on(nudge, [] {});
+    EXPECT_NE(tocsin::nudge_signal(), nudge);
 }
 
 } // namespace
