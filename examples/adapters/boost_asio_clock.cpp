@@ -111,12 +111,21 @@ private:
             reload_.cancel();
             period_.cancel();
             for (const auto& each : clients_) {
-                each->socket.non_blocking(true, error); // nobody is waited for
                 if (each->text.empty())
-                    each->socket.write_some(asio::buffer("bye\n", 4), error);
-                each->socket.close(error);
+                    say_bye(*each);
+                else
+                    each->socket.cancel(error); // its line has been sent in full, or is given up
             }
         });
+    }
+
+    // Nobody is waited for.
+    static void say_bye(client& each)
+    {
+        error_code ignored;
+        each.socket.non_blocking(true, ignored);
+        each.socket.write_some(asio::buffer("bye\n", 4), ignored);
+        each.socket.close(ignored);
     }
 
     // A client that does not read is left out until it has what was sent before.
@@ -130,6 +139,8 @@ private:
                 each->text.clear();
                 if (error) // gone
                     clients_.remove(each);
+                else if (!acceptor_.is_open()) // stopping
+                    say_bye(*each);
             });
         }
     }
