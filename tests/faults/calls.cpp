@@ -595,8 +595,7 @@ void no_descriptor_in_the_child(injection& inject)
 // No thread: the consumer has no descriptor and no subscription left.
 void no_thread(injection& inject)
 {
-    if (support::thread_sanitizer)
-        GTEST_SKIP() << "ThreadSanitizer starts a thread of its own with the first one of a child";
+    std::thread([] {}).join(); // the first thread of all may bring another: ThreadSanitizer's own
     for (const int error : {EAGAIN, ENOMEM}) {
         const process_state before;
         inject.fail(sys_clone, error);
