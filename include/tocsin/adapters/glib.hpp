@@ -6,13 +6,10 @@
 
 #include <ctime>
 
-#include <concepts>
 #include <memory>
 #include <utility>
 
 #include <tocsin/adapters/detail/callbacks.hpp>
-#include <tocsin/inbox.hpp>
-#include <tocsin/timer_fd.hpp>
 
 namespace tocsin::glib {
 
@@ -27,10 +24,14 @@ struct source_deleter {
 };
 using source_ptr = std::unique_ptr<GSource, source_deleter>;
 
-inline source_ptr watch(GMainContext* context, int fd, GUnixFDSourceFunc callback, void* self) noexcept
+inline source_ptr watch(GMainContext* context, tocsin::detail::adapted& source) noexcept
 {
-    source_ptr made(::g_unix_fd_source_new(fd, G_IO_IN));
-    ::g_source_set_callback(made.get(), G_SOURCE_FUNC(callback), self, nullptr);
+    const GUnixFDSourceFunc ready = [](gint, GIOCondition, gpointer self) -> gboolean {
+        static_cast<tocsin::detail::adapted*>(self)->ready();
+        return G_SOURCE_CONTINUE;
+    };
+    source_ptr made(::g_unix_fd_source_new(source.native_handle(), G_IO_IN));
+    ::g_source_set_callback(made.get(), G_SOURCE_FUNC(ready), &source, nullptr);
     ::g_source_attach(made.get(), context);
     return made;
 }
@@ -46,85 +47,35 @@ inline source_ptr watch(GMainContext* context, int fd, GUnixFDSourceFunc callbac
 /// While a callback runs a loop of its own the others wait; to have them called there, allow it by
 /// g_source_set_can_recurse(native_handle(), TRUE) and call inbox().native_handle() before that loop.
 /// Context: the thread that runs the main context, or any while nobody does.
-class signals {
+class signals : public tocsin::detail::adapter_of_signals<detail::source_ptr> {
 public:
     /// nullptr: the default context, the main thread's. Errors: as inbox(); std::bad_alloc.
     explicit signals(GMainContext* context = nullptr, error_handler on_error = {})
-        : state_(std::make_shared<tocsin::detail::adapted_inbox>())
+        : adapter_of_signals(std::move(on_error))
     {
-        state_->on_error = std::move(on_error);
         attach(context);
-    }
-    signals(const signals&) = delete;
-    signals& operator=(const signals&) = delete;
-    /// Ends the subscriptions, as ~inbox() does: also those that somebody still holds.
-    ~signals()
-    {
-        source_.reset(); // before the descriptor is closed
-        const tocsin::inbox ended(std::move(state_->box));
-    }
-
-    /// As inbox::on(). The subscription may be cancelled on any thread.
-    [[nodiscard]] subscription on(const signal_set& set, handler callback, subscription_options options = {})
-    {
-        return state_->box.on(set, std::move(callback), options);
-    }
-    template <std::convertible_to<signum> Signal>
-    [[nodiscard]] subscription on(Signal signal, handler callback, subscription_options options = {})
-    {
-        return state_->box.on(signal, std::move(callback), options);
     }
 
     /// Leaves its context for another one, with the subscriptions and what is pending; the new source has the default
     /// priority.
-    void attach(GMainContext* context) noexcept
-    {
-        source_ = detail::watch(context, state_->box.native_handle(), &signals::ready, this);
-    }
+    void attach(GMainContext* context) noexcept { watch_ = detail::watch(context, *source_); }
 
-    [[nodiscard]] tocsin::inbox& inbox() noexcept { return state_->box; }
     /// For g_source_set_priority() and the like; owned by this.
-    [[nodiscard]] GSource* native_handle() const noexcept { return source_.get(); }
-
-private:
-    static gboolean ready(gint, GIOCondition, gpointer self) noexcept
-    {
-        const auto keep = static_cast<signals*>(self)->state_;
-        keep->ready();
-        return G_SOURCE_CONTINUE;
-    }
-
-    std::shared_ptr<tocsin::detail::adapted_inbox> state_;
-    detail::source_ptr source_;
+    [[nodiscard]] GSource* native_handle() const noexcept { return watch_.get(); }
 };
 
 /// A timer descriptor in a main context: exact to the nanosecond, absolute times, any clock. Otherwise as signals. Across
 /// fork() both processes have the same timer: the child makes one for itself.
-class timer {
+class timer : public tocsin::detail::adapter_of_timer<detail::source_ptr> {
 public:
     /// Not armed. Errors: as timerfd_create(); std::invalid_argument for an empty function; std::bad_alloc.
     timer(GMainContext* context, timer_callback callback, int clock = CLOCK_MONOTONIC, error_handler on_error = {})
-        : state_(std::make_shared<tocsin::detail::adapted_timer>(std::move(callback), clock, std::move(on_error)))
-        , source_(detail::watch(context, state_->fd.native_handle(), &timer::ready, this))
-    {}
-    timer(const timer&) = delete;
-    timer& operator=(const timer&) = delete;
-    ~timer() = default;
-
-    /// To set it: settime(), disarm(). Do not read or close it.
-    [[nodiscard]] timer_fd& fd() noexcept { return state_->fd; }
-    [[nodiscard]] GSource* native_handle() const noexcept { return source_.get(); }
-
-private:
-    static gboolean ready(gint, GIOCondition, gpointer self) noexcept
+        : adapter_of_timer(std::move(callback), clock, std::move(on_error))
     {
-        const auto keep = static_cast<timer*>(self)->state_;
-        keep->ready();
-        return G_SOURCE_CONTINUE;
+        watch_ = detail::watch(context, *source_);
     }
 
-    std::shared_ptr<tocsin::detail::adapted_timer> state_;
-    detail::source_ptr source_;
+    [[nodiscard]] GSource* native_handle() const noexcept { return watch_.get(); }
 };
 
 } // namespace tocsin::glib

@@ -6,14 +6,11 @@
 
 #include <ctime>
 
-#include <concepts>
 #include <memory>
 #include <system_error>
 #include <utility>
 
 #include <tocsin/adapters/detail/callbacks.hpp>
-#include <tocsin/inbox.hpp>
-#include <tocsin/timer_fd.hpp>
 
 namespace tocsin::libuv {
 
@@ -37,13 +34,16 @@ struct poll_closer {
 using poll_ptr = std::unique_ptr<uv_poll_t, poll_closer>;
 
 /// Errors: std::bad_alloc; std::system_error if libuv refuses.
-inline poll_ptr watch(uv_loop_t* loop, int fd, uv_poll_cb callback, void* self)
+inline poll_ptr watch(uv_loop_t* loop, tocsin::detail::adapted& source)
 {
+    const auto ready = [](uv_poll_t* handle, int, int) {
+        static_cast<tocsin::detail::adapted*>(handle->data)->ready();
+    };
     auto fresh = std::make_unique<uv_poll_t>();
-    require(::uv_poll_init(loop, fresh.get(), fd), "tocsin::libuv: uv_poll_init");
+    require(::uv_poll_init(loop, fresh.get(), source.native_handle()), "tocsin::libuv: uv_poll_init");
     poll_ptr made(fresh.release());
-    made->data = self;
-    require(::uv_poll_start(made.get(), UV_READABLE, callback), "tocsin::libuv: uv_poll_start");
+    made->data = &source;
+    require(::uv_poll_start(made.get(), UV_READABLE, ready), "tocsin::libuv: uv_poll_start");
     return made;
 }
 
@@ -56,75 +56,30 @@ inline poll_ptr watch(uv_loop_t* loop, int fd, uv_poll_cb callback, void* self)
 /// before. Do not close its handle where uv_walk() shows it. In a child of fork() call uv_loop_fork() before anything else
 /// that concerns the loop; what arrives between the two waits.
 /// Context: the loop's thread, or any while the loop does not run.
-class signals {
+class signals : public tocsin::detail::adapter_of_signals<detail::poll_ptr> {
 public:
     /// Errors: as inbox(); std::bad_alloc; std::system_error if libuv refuses.
     explicit signals(uv_loop_t* loop, error_handler on_error = {})
-        : state_(std::make_shared<tocsin::detail::adapted_inbox>())
+        : adapter_of_signals(std::move(on_error))
     {
-        state_->on_error = std::move(on_error);
-        poll_ = detail::watch(loop, state_->box.native_handle(), &signals::ready, this);
-    }
-    signals(const signals&) = delete;
-    signals& operator=(const signals&) = delete;
-    /// Ends the subscriptions, as ~inbox() does: also those that somebody still holds.
-    ~signals()
-    {
-        poll_.reset(); // before the descriptor is closed
-        const tocsin::inbox ended(std::move(state_->box));
+        watch_ = detail::watch(loop, *source_);
     }
 
-    /// As inbox::on(). The subscription may be cancelled on any thread.
-    [[nodiscard]] subscription on(const signal_set& set, handler callback, subscription_options options = {})
-    {
-        return state_->box.on(set, std::move(callback), options);
-    }
-    template <std::convertible_to<signum> Signal>
-    [[nodiscard]] subscription on(Signal signal, handler callback, subscription_options options = {})
-    {
-        return state_->box.on(signal, std::move(callback), options);
-    }
-
-    [[nodiscard]] tocsin::inbox& inbox() noexcept { return state_->box; }
     /// For uv_unref() and uv_ref(); owned by this.
-    [[nodiscard]] uv_handle_t* native_handle() const noexcept { return reinterpret_cast<uv_handle_t*>(poll_.get()); }
-
-private:
-    static void ready(uv_poll_t* handle, int, int) noexcept
-    {
-        const auto keep = static_cast<signals*>(handle->data)->state_;
-        keep->ready();
-    }
-
-    std::shared_ptr<tocsin::detail::adapted_inbox> state_;
-    detail::poll_ptr poll_; // goes first: libuv must not poll a descriptor that is closed
+    [[nodiscard]] uv_handle_t* native_handle() const noexcept { return reinterpret_cast<uv_handle_t*>(watch_.get()); }
 };
 
 /// A timer descriptor in a loop. Otherwise as signals. Across fork() both processes have the same timer.
-class timer {
+class timer : public tocsin::detail::adapter_of_timer<detail::poll_ptr> {
 public:
     /// Not armed. Errors: as timerfd_create(); std::invalid_argument for an empty function; as signals().
     timer(uv_loop_t* loop, timer_callback callback, int clock = CLOCK_MONOTONIC, error_handler on_error = {})
-        : state_(std::make_shared<tocsin::detail::adapted_timer>(std::move(callback), clock, std::move(on_error)))
-        , poll_(detail::watch(loop, state_->fd.native_handle(), &timer::ready, this))
-    {}
-    timer(const timer&) = delete;
-    timer& operator=(const timer&) = delete;
-    ~timer() = default;
-
-    /// To set it: settime(), disarm(). Do not read or close it.
-    [[nodiscard]] timer_fd& fd() noexcept { return state_->fd; }
-    [[nodiscard]] uv_handle_t* native_handle() const noexcept { return reinterpret_cast<uv_handle_t*>(poll_.get()); }
-
-private:
-    static void ready(uv_poll_t* handle, int, int) noexcept
+        : adapter_of_timer(std::move(callback), clock, std::move(on_error))
     {
-        const auto keep = static_cast<timer*>(handle->data)->state_;
-        keep->ready();
+        watch_ = detail::watch(loop, *source_);
     }
 
-    std::shared_ptr<tocsin::detail::adapted_timer> state_;
-    detail::poll_ptr poll_;
+    [[nodiscard]] uv_handle_t* native_handle() const noexcept { return reinterpret_cast<uv_handle_t*>(watch_.get()); }
 };
 
 } // namespace tocsin::libuv

@@ -40,10 +40,7 @@ public:
     explicit signal_notifier(QObject* parent = nullptr)
         : QObject(parent)
     {
-        connect(&readable_, &QSocketNotifier::activated, this, [this] {
-            const auto keep = state_; // a slot may destroy this
-            keep->ready();
-        });
+        connect(&readable_, &QSocketNotifier::activated, this, [this] { state_->ready(); }); // a slot may destroy this
     }
     /// Listens to these. Errors: as inbox() and inbox::on().
     explicit signal_notifier(const signal_set& set, QObject* parent = nullptr)
@@ -114,10 +111,7 @@ public:
         , state_(std::make_shared<tocsin::detail::adapted_timer>(
               [this](std::uint64_t expirations) { Q_EMIT expired(expirations); }, clock, error_handler()))
     {
-        connect(&readable_, &QSocketNotifier::activated, this, [this] {
-            const auto keep = state_; // a slot may destroy this
-            keep->ready();
-        });
+        connect(&readable_, &QSocketNotifier::activated, this, [this] { state_->ready(); }); // a slot may destroy this
     }
     ~timer() override { readable_.setEnabled(false); }
 

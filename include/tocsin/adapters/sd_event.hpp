@@ -8,14 +8,11 @@
 #include <cstdint>
 #include <ctime>
 
-#include <concepts>
 #include <memory>
 #include <system_error>
 #include <utility>
 
 #include <tocsin/adapters/detail/callbacks.hpp>
-#include <tocsin/inbox.hpp>
-#include <tocsin/timer_fd.hpp>
 
 namespace tocsin::sd_event {
 
@@ -27,10 +24,14 @@ struct source_deleter {
 using source_ptr = std::unique_ptr<sd_event_source, source_deleter>;
 
 /// Errors: std::system_error if sd-event refuses.
-inline source_ptr watch(::sd_event* loop, int fd, sd_event_io_handler_t callback, void* self)
+inline source_ptr watch(::sd_event* loop, tocsin::detail::adapted& source)
 {
+    const auto ready = [](sd_event_source*, int, std::uint32_t, void* self) {
+        static_cast<tocsin::detail::adapted*>(self)->ready();
+        return 0;
+    };
     sd_event_source* made = nullptr;
-    if (const int error = ::sd_event_add_io(loop, &made, fd, EPOLLIN, callback, self); error < 0)
+    if (const int error = ::sd_event_add_io(loop, &made, source.native_handle(), EPOLLIN, ready, &source); error < 0)
         throw std::system_error(-error, std::generic_category(), "tocsin::sd_event: sd_event_add_io");
     return source_ptr(made);
 }
@@ -43,82 +44,35 @@ inline source_ptr watch(::sd_event* loop, int fd, sd_event_io_handler_t callback
 /// Holds a reference to the loop, as any source does: either may go first. sd-event refuses a loop that was made before fork()
 /// (-ECHILD): the child makes one of its own and calls attach(); what arrives between the two waits.
 /// Context: the loop's thread, or any while the loop does not run.
-class signals {
+class signals : public tocsin::detail::adapter_of_signals<detail::source_ptr> {
 public:
     /// Errors: as inbox(); std::bad_alloc; std::system_error if sd-event refuses.
     explicit signals(::sd_event* loop, error_handler on_error = {})
-        : state_(std::make_shared<tocsin::detail::adapted_inbox>())
+        : adapter_of_signals(std::move(on_error))
     {
-        state_->on_error = std::move(on_error);
         attach(loop);
-    }
-    signals(const signals&) = delete;
-    signals& operator=(const signals&) = delete;
-    /// Ends the subscriptions, as ~inbox() does: also those that somebody still holds.
-    ~signals()
-    {
-        source_.reset(); // before the descriptor is closed
-        const tocsin::inbox ended(std::move(state_->box));
-    }
-
-    /// As inbox::on(). The subscription may be cancelled on any thread.
-    [[nodiscard]] subscription on(const signal_set& set, handler callback, subscription_options options = {})
-    {
-        return state_->box.on(set, std::move(callback), options);
-    }
-    template <std::convertible_to<signum> Signal>
-    [[nodiscard]] subscription on(Signal signal, handler callback, subscription_options options = {})
-    {
-        return state_->box.on(signal, std::move(callback), options);
     }
 
     /// Leaves its loop for another one, with the subscriptions and what is pending; the new source has the default priority.
     /// Errors: std::system_error if sd-event refuses; nothing has changed then.
-    void attach(::sd_event* loop) { source_ = detail::watch(loop, state_->box.native_handle(), &signals::ready, this); }
+    void attach(::sd_event* loop) { watch_ = detail::watch(loop, *source_); }
 
-    [[nodiscard]] tocsin::inbox& inbox() noexcept { return state_->box; }
     /// For sd_event_source_set_priority() and the like; owned by this.
-    [[nodiscard]] sd_event_source* native_handle() const noexcept { return source_.get(); }
-
-private:
-    static int ready(sd_event_source*, int, std::uint32_t, void* self) noexcept
-    {
-        const auto keep = static_cast<signals*>(self)->state_;
-        keep->ready();
-        return 0;
-    }
-
-    std::shared_ptr<tocsin::detail::adapted_inbox> state_;
-    detail::source_ptr source_;
+    [[nodiscard]] sd_event_source* native_handle() const noexcept { return watch_.get(); }
 };
 
 /// A timer descriptor in a loop. Otherwise as signals. Across fork() both processes have the same timer: the child makes one
 /// for itself.
-class timer {
+class timer : public tocsin::detail::adapter_of_timer<detail::source_ptr> {
 public:
     /// Not armed. Errors: as timerfd_create(); std::invalid_argument for an empty function; as signals().
     timer(::sd_event* loop, timer_callback callback, int clock = CLOCK_MONOTONIC, error_handler on_error = {})
-        : state_(std::make_shared<tocsin::detail::adapted_timer>(std::move(callback), clock, std::move(on_error)))
-        , source_(detail::watch(loop, state_->fd.native_handle(), &timer::ready, this))
-    {}
-    timer(const timer&) = delete;
-    timer& operator=(const timer&) = delete;
-    ~timer() = default;
-
-    /// To set it: settime(), disarm(). Do not read or close it.
-    [[nodiscard]] timer_fd& fd() noexcept { return state_->fd; }
-    [[nodiscard]] sd_event_source* native_handle() const noexcept { return source_.get(); }
-
-private:
-    static int ready(sd_event_source*, int, std::uint32_t, void* self) noexcept
+        : adapter_of_timer(std::move(callback), clock, std::move(on_error))
     {
-        const auto keep = static_cast<timer*>(self)->state_;
-        keep->ready();
-        return 0;
+        watch_ = detail::watch(loop, *source_);
     }
 
-    std::shared_ptr<tocsin::detail::adapted_timer> state_;
-    detail::source_ptr source_;
+    [[nodiscard]] sd_event_source* native_handle() const noexcept { return watch_.get(); }
 };
 
 } // namespace tocsin::sd_event

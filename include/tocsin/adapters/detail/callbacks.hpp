@@ -4,9 +4,11 @@
 
 #include <ctime>
 
+#include <concepts>
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <stdexcept>
 #include <utility>
 
@@ -25,53 +27,125 @@ using timer_callback = std::function<void(std::uint64_t)>;
 
 namespace detail {
 
-template <class Work>
-void keep_inside(const error_handler& on_error, Work work) noexcept
-{
-    try {
-        work();
-    } catch (...) {
-        if (!on_error)
-            std::terminate(); // inside the handler: its message names the exception
-        on_error(std::current_exception());
-    }
-}
+/// What is behind a descriptor that a loop watches. Held by shared pointers: a callback may destroy the adapter that calls it.
+class adapted : public std::enable_shared_from_this<adapted> {
+public:
+    explicit adapted(error_handler errors = {})
+        : on_error(std::move(errors))
+    {}
+    adapted(const adapted&) = delete;
+    adapted& operator=(const adapted&) = delete;
+    virtual ~adapted() = default;
 
-/// Held by shared pointers: a callback may destroy the adapter that calls it.
-struct adapted_inbox {
-    inbox box;
-    error_handler on_error;
-
+    [[nodiscard]] virtual int native_handle() noexcept = 0;
     /// The descriptor is readable.
     void ready() noexcept
     {
-        keep_inside(on_error, [this] { box.run_pending(); });
+        const auto keep = shared_from_this();
+        try {
+            run();
+        } catch (...) {
+            if (!on_error)
+                std::terminate(); // inside the handler: its message names the exception
+            on_error(std::current_exception());
+        }
     }
+
+    error_handler on_error;
+
+private:
+    virtual void run() = 0;
 };
 
-struct adapted_timer {
+class adapted_inbox final : public adapted {
+public:
+    using adapted::adapted;
+    [[nodiscard]] int native_handle() noexcept override { return box.native_handle(); }
+
+    inbox box;
+
+private:
+    void run() override { box.run_pending(); }
+};
+
+class adapted_timer final : public adapted {
+public:
     adapted_timer(timer_callback function, int clock, error_handler errors)
-        : fd(clock, timer_fd::nonblock)
-        , callback(std::move(function))
-        , on_error(std::move(errors))
+        : adapted(std::move(errors))
+        , fd(clock, timer_fd::nonblock)
+        , callback_(std::move(function))
     {
-        if (!callback)
+        if (!callback_)
             throw std::invalid_argument("timer: empty function");
     }
+    [[nodiscard]] int native_handle() noexcept override { return fd.native_handle(); }
 
     timer_fd fd;
-    timer_callback callback;
-    error_handler on_error;
 
-    /// The descriptor is readable.
-    void ready() noexcept
+private:
+    void run() override
     {
-        keep_inside(on_error, [this] {
-            const timer_read found = fd.try_read();
-            if (found.what != timer_read::outcome::none) // else set anew since
-                callback(found.expirations);
-        });
+        const timer_read found = fd.try_read();
+        if (found.what != timer_read::outcome::none) // else set anew since
+            callback_(found.expirations);
     }
+
+    timer_callback callback_;
+};
+
+/// What the classes `signals` share. Watch: a unique pointer to the library's own object, which calls ready() while it lives.
+template <class Watch>
+class adapter_of_signals {
+public:
+    adapter_of_signals(const adapter_of_signals&) = delete;
+    adapter_of_signals& operator=(const adapter_of_signals&) = delete;
+
+    /// As inbox::on(). The subscription may be cancelled on any thread.
+    [[nodiscard]] subscription on(const signal_set& set, handler callback, subscription_options options = {})
+    {
+        return source_->box.on(set, std::move(callback), options);
+    }
+    template <std::convertible_to<signum> Signal>
+    [[nodiscard]] subscription on(Signal signal, handler callback, subscription_options options = {})
+    {
+        return source_->box.on(signal, std::move(callback), options);
+    }
+
+    [[nodiscard]] tocsin::inbox& inbox() noexcept { return source_->box; }
+
+protected:
+    explicit adapter_of_signals(error_handler on_error)
+        : source_(std::make_shared<adapted_inbox>(std::move(on_error)))
+    {}
+    /// Ends the subscriptions, as ~inbox() does: also those that somebody still holds.
+    ~adapter_of_signals()
+    {
+        watch_.reset(); // before the descriptor is closed
+        const tocsin::inbox ended(std::move(source_->box));
+    }
+
+    const std::shared_ptr<adapted_inbox> source_;
+    Watch watch_;
+};
+
+/// What the classes `timer` share.
+template <class Watch>
+class adapter_of_timer {
+public:
+    adapter_of_timer(const adapter_of_timer&) = delete;
+    adapter_of_timer& operator=(const adapter_of_timer&) = delete;
+
+    /// To set it: settime(), disarm(). Do not read or close it.
+    [[nodiscard]] timer_fd& fd() noexcept { return source_->fd; }
+
+protected:
+    adapter_of_timer(timer_callback callback, int clock, error_handler on_error)
+        : source_(std::make_shared<adapted_timer>(std::move(callback), clock, std::move(on_error)))
+    {}
+    ~adapter_of_timer() = default;
+
+    const std::shared_ptr<adapted_timer> source_;
+    Watch watch_; // goes first: no library may poll a descriptor that is closed
 };
 
 } // namespace detail
