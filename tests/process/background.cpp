@@ -8,7 +8,6 @@
 #include <array>
 #include <atomic>
 #include <csignal>
-#include <filesystem>
 #include <optional>
 #include <semaphore>
 #include <stdexcept>
@@ -16,7 +15,7 @@
 #include <thread>
 #include <vector>
 
-#include "support.hpp"
+#include "consumer_thread.hpp"
 
 namespace {
 
@@ -24,29 +23,9 @@ using support::died_of;
 using support::eventually;
 using support::exited_with;
 using support::in_child;
-
-bool is_caught(int sig)
-{
-    struct sigaction now = {};
-    ::sigaction(sig, nullptr, &now);
-    return (now.sa_flags & SA_SIGINFO) != 0 || now.sa_handler != SIG_DFL;
-}
-
-std::size_t threads()
-{
-    static const bool once = [] { // the first thread of all may bring one that stays: ThreadSanitizer's own
-        std::thread([] {}).join();
-        return true;
-    }();
-    static_cast<void>(once);
-    const std::filesystem::directory_iterator begin("/proc/self/task");
-    return static_cast<std::size_t>(std::distance(begin, std::filesystem::directory_iterator()));
-}
-
-bool none_but(std::size_t expected)
-{
-    return eventually([=] { return threads() == expected; });
-}
+using support::is_caught;
+using support::none_but;
+using support::threads;
 
 TEST(background, a_callback_runs_in_a_thread_of_its_own_while_main_does_something_else)
 {

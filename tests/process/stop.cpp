@@ -5,13 +5,12 @@
 #include <atomic>
 #include <condition_variable>
 #include <csignal>
-#include <filesystem>
 #include <mutex>
 #include <optional>
 #include <thread>
 #include <vector>
 
-#include "support.hpp"
+#include "consumer_thread.hpp"
 
 namespace {
 
@@ -19,24 +18,9 @@ using support::died_of;
 using support::eventually;
 using support::exited_with;
 using support::in_child;
-
-bool is_caught(int sig)
-{
-    struct sigaction now = {};
-    ::sigaction(sig, nullptr, &now);
-    return (now.sa_flags & SA_SIGINFO) != 0 || now.sa_handler != SIG_DFL;
-}
-
-std::size_t threads()
-{
-    static const bool once = [] { // the first thread of all may bring one that stays: ThreadSanitizer's own
-        std::thread([] {}).join();
-        return true;
-    }();
-    static_cast<void>(once);
-    const std::filesystem::directory_iterator begin("/proc/self/task");
-    return static_cast<std::size_t>(std::distance(begin, std::filesystem::directory_iterator()));
-}
+using support::is_caught;
+using support::none_but;
+using support::threads;
 
 void wait_until_stopped(const std::stop_token& token)
 {
@@ -107,7 +91,7 @@ TEST(stop_on, G7_its_end_puts_the_disposition_back_and_the_last_one_ends_the_thr
         EXPECT_EQ(threads(), before + 1);
     }
     EXPECT_FALSE(is_caught(SIGUSR1));
-    EXPECT_TRUE(eventually([=] { return threads() == before; })) << threads();
+    EXPECT_TRUE(none_but(before)) << threads();
     EXPECT_FALSE(token.stop_requested());
     EXPECT_FALSE(token.stop_possible()); // nobody is left who could ask
     EXPECT_TRUE(died_of(in_child([] { return ::raise(SIGUSR1); }), SIGUSR1));
@@ -147,7 +131,7 @@ TEST(stop_on, a_stop_callback_may_end_the_last_of_them)
     });
     ::raise(SIGUSR1);
     EXPECT_TRUE(eventually([&] { return done.load(); }));
-    EXPECT_TRUE(eventually([=] { return threads() == before; })) << threads();
+    EXPECT_TRUE(none_but(before)) << threads();
     EXPECT_FALSE(is_caught(SIGUSR1));
 }
 
@@ -179,7 +163,7 @@ TEST(stop_on, refuses_what_an_inbox_refuses)
     EXPECT_THROW(static_cast<void>(tocsin::stop_on(tocsin::signal_set())), std::invalid_argument);
     EXPECT_EQ(support::errno_of([] { static_cast<void>(tocsin::stop_on(SIGKILL)); }), EINVAL);
     EXPECT_THROW(static_cast<void>(tocsin::stop_on(65)), std::out_of_range);
-    EXPECT_TRUE(eventually([=] { return threads() == before; }));
+    EXPECT_TRUE(none_but(before));
 }
 
 } // namespace
