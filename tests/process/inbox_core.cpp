@@ -409,7 +409,7 @@ TEST(G8, once_the_callback_has_run_the_rest_meets_what_is_put_back)
         box.run_pending();
         return saved ? 1 : 2;
     });
-    EXPECT_TRUE(support::exited_with(status, support::thread_sanitizer ? 1 : 7)) << status;
+    EXPECT_TRUE(support::exited_with(status, 7)) << status;
 }
 
 TEST(G6, a_child_forked_in_a_callback_that_cancel_runs_runs_none_of_the_rest)
