@@ -87,6 +87,26 @@ void settle(int sig) noexcept
         quiesce(slots[std::countr_zero(left)]);
 }
 
+// While this lives no last delivery sets the default action, nor is about to: it would undo the disposition set meanwhile.
+// Ours is set after it has ended: a signal that comes at once is the last one then.
+class no_last_delivery {
+public:
+    explicit no_last_delivery(int sig) noexcept
+        : before_(last_deliveries.fetch_and(~bit_of(sig), std::memory_order_relaxed) & bit_of(sig))
+    {
+        if (before_ != 0) // published with the turn
+            settle(sig);
+    }
+    no_last_delivery(const no_last_delivery&) = delete;
+    no_last_delivery& operator=(const no_last_delivery&) = delete;
+    ~no_last_delivery() { last_deliveries.fetch_or(before_, std::memory_order_relaxed); }
+
+private:
+    const std::uint64_t before_;
+};
+
+void settle_last_deliveries(int sig) noexcept { const no_last_delivery ended(sig); }
+
 struct sigaction trip_action() noexcept
 {
     struct sigaction action = {};
@@ -165,9 +185,8 @@ handler registry::install(int sig, handler what, const char* function)
     int error = 0;
     if (what.kind_ == handler_kind::callable) {
         open_route(sig, main_slot);
-        do {
-            error = -give(sig, action, *mine.ignored_before);
-        } while (error == 0 && may_be_undone(sig, mine) && !is_installed(sig));
+        settle_last_deliveries(sig);
+        error = -give(sig, action, *mine.ignored_before);
     } else if (shared) {
         leave_to_subscribers(sig, action, mine);
     } else {
@@ -248,10 +267,18 @@ void registry::let_go(int sig, const struct sigaction& given, const entry& mine)
 // this one.
 int registry::give_instead(int sig, const struct sigaction& action, const entry& mine) noexcept
 {
-    if (is_trip(action)) // that of an older handler
+    if (is_trip(action)) { // that of an older handler
         open_route(sig, main_slot);
-    if (is_trip(action) || mine.subscribers != 0) // other code has replaced ours: the subscribers stay
+        settle_last_deliveries(sig);
         return give(sig, action, *mine.ignored_before);
+    }
+    if (mine.subscribers != 0) { // other code has replaced ours, or a last delivery: the subscribers stay
+        const no_last_delivery meanwhile(sig);
+        const int result = give(sig, action, *mine.ignored_before);
+        if (result == 0 && mine.in_main == 0)
+            close_route(sig, main_slot);
+        return result;
+    }
     let_go(sig, action, mine);
     const int result = give(sig, action, *mine.ignored_before);
     if (result == 0)
@@ -269,16 +296,9 @@ void registry::leave_to_subscribers(int sig, const struct sigaction& after, entr
         close_route(sig, main_slot);
 }
 
-// True: a trip routine that was delivering a last signal may have undone the disposition just set. It has left.
-bool registry::may_be_undone(int sig, const entry& mine) noexcept
-{
-    if (mine.final_ones != 0)
-        settle(sig);
-    return mine.final_ones != 0;
-}
-
 int registry::set_trip(int sig, const entry& mine, bool restart) noexcept
 {
+    settle_last_deliveries(sig);
     struct sigaction action = trip_action();
     if (restart && mine.interrupting == 0)
         action.sa_flags |= SA_RESTART;
@@ -317,9 +337,7 @@ bool registry::route(int sig, std::size_t slot, const subscription_options& opti
     if (options.second_is_default)
         last_deliveries.fetch_or(bit_of(sig), std::memory_order_relaxed);
     open_route(sig, slot);
-    do {
-        set_trip(sig, mine, !mine.wanted.is_callable() || (before.sa_flags & SA_RESTART) != 0);
-    } while (may_be_undone(sig, mine) && !is_installed(sig));
+    set_trip(sig, mine, !mine.wanted.is_callable() || (before.sa_flags & SA_RESTART) != 0);
     return true;
 }
 
@@ -382,6 +400,8 @@ void registry::restore_all() noexcept
         }
         std::swap(dropped, mine.wanted);
         std::swap(mine.wanted, mine.original_wanted);
+        if (mine.subscribers != 0 && mine.in_main == 0 && !mine.wanted.is_callable())
+            close_route(sig, main_slot); // also where other code has replaced ours
         mine.changed = false;
     }
 }

@@ -85,7 +85,6 @@ private:
     static void let_go(int sig, const struct sigaction& given, const entry& mine) noexcept;
     static int give_instead(int sig, const struct sigaction& action, const entry& mine) noexcept;
     static void leave_to_subscribers(int sig, const struct sigaction& after, entry& mine) noexcept;
-    static bool may_be_undone(int sig, const entry& mine) noexcept;
     static int set_trip(int sig, const entry& mine, bool restart) noexcept;
 
     handler to_handler(int sig, const struct sigaction& action) const;
