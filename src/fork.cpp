@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "fail.hpp"
+#include "mailbox.hpp"
 #include "registry.hpp"
 #include "slot.hpp"
 #include "sys/sys.hpp"
@@ -41,7 +42,10 @@ void resend_pending(detail::slot& of) noexcept
     for (const signum sig : signal_set::from_bits(of.pending().exchange(0, std::memory_order_seq_cst))) {
         if (auto late = detail::take(of, sig))
             sys::resend_to_self(sig, late->info);
-        // Acquire pairs with mailbox::subscribe()'s store.
+        auto kept = &of == &detail::slots[detail::main_slot] ? detail::mailbox::take_kept(sig) : std::nullopt;
+        if (kept)
+            sys::resend_to_self(sig, kept->info);
+        // Acquire pairs with mailbox::exchange_ring()'s exchange.
         auto* const queued = of.rings[detail::index_of(sig)].load(std::memory_order_acquire);
         if (auto first = queued == nullptr ? std::nullopt : queued->pop())
             sys::resend_to_self(sig, *first); // once: it ends the process, or is ignored

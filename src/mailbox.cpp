@@ -28,8 +28,23 @@ using guard = std::lock_guard<registry>;
 // The open mailboxes by slot, for fork(). Guarded by the registry's mutex.
 constinit std::array<mailbox*, slot_count> open_boxes{};
 
-// What the handler that signal() set is to have besides what is still in slot 0. Guarded by the mutex.
+// What the handler that signal() set is to have besides what is still in slot 0. Guarded by the mutex. It leaves by
+// mailbox::take_kept() only.
 constinit std::array<std::optional<arrival>, signal_count> kept_for_handler{};
+
+using rings_of_all = std::array<std::unique_ptr<ring>, signal_count>;
+
+// See subscriber::next_busy. Guarded by the mutex.
+constinit subscriber* first_busy = nullptr;
+
+// Adds to what there is of a signal.
+void merge(std::optional<arrival>& total, const std::optional<arrival>& more) noexcept
+{
+    if (!total)
+        total = more;
+    else if (more)
+        total->count += more->count;
+}
 
 void add_to(subscriber& who, int sig, const siginfo_t& info, std::uint64_t count) noexcept
 {
@@ -75,39 +90,76 @@ void require_catchable(const signal_set& signals, const char* function)
     }
 }
 
-// Under the mutex, with which it is published. Returns what to put back.
-std::uintptr_t enter(subscriber& who, std::atomic<std::uintptr_t>& word) noexcept
+bool is_busy(const subscriber& who) noexcept
 {
-    who.generation.store(fork_generation(), std::memory_order_relaxed);
-    return word.exchange(sys::this_thread(), std::memory_order_relaxed);
+    return who.running.load(std::memory_order_relaxed) != 0 || who.ending.load(std::memory_order_relaxed) != 0;
 }
 
-// Says which thread is in there, and tells whoever waits for it at the end.
-class thread_mark {
+void add_busy(subscriber& who) noexcept
+{
+    who.previous_busy = nullptr;
+    who.next_busy = first_busy;
+    if (first_busy != nullptr)
+        first_busy->previous_busy = &who;
+    first_busy = &who;
+}
+
+void remove_busy(subscriber& who) noexcept
+{
+    (who.previous_busy == nullptr ? first_busy : who.previous_busy->next_busy) = who.next_busy;
+    if (who.next_busy != nullptr)
+        who.next_busy->previous_busy = who.previous_busy;
+}
+
+// Says which thread is in the callback or ends it, and tells whoever waits for it at the end. The last one in there takes the
+// callback of an ended subscription along, before it says so. Made under the mutex, with which it is published; ended without.
+class stay {
 public:
-    thread_mark(std::atomic<std::uintptr_t>& word, std::uintptr_t before) noexcept
-        : word_(word)
-        , before_(before)
-    {}
-    thread_mark(const thread_mark&) = delete;
-    thread_mark& operator=(const thread_mark&) = delete;
-    ~thread_mark()
+    stay(subscriber& who, std::atomic<std::uintptr_t>& word) noexcept
+        : who_(who)
+        , word_(word)
     {
-        word_.store(before_, std::memory_order_release); // pairs with wait_for_others()
+        if (!is_busy(who))
+            add_busy(who);
+        before_ = word.exchange(sys::this_thread(), std::memory_order_relaxed);
+    }
+    stay(const stay&) = delete;
+    stay& operator=(const stay&) = delete;
+    ~stay()
+    {
+        while (!leave()) {
+        }
         word_.notify_all();
     }
 
 private:
+    // False: it has taken the callback along.
+    bool leave() noexcept
+    {
+        handler over; // ends when the mutex has been released
+        const guard hold(registry::instance());
+        const auto& other = &word_ == &who_.running ? who_.ending : who_.running;
+        const bool last = before_ == 0 && other.load(std::memory_order_relaxed) == 0;
+        if (last && who_.home == nullptr && who_.callback.is_callable()) {
+            std::swap(over, who_.callback);
+            return false;
+        }
+        word_.store(before_, std::memory_order_release); // pairs with wait_for_others()
+        if (last)
+            remove_busy(who_);
+        return true;
+    }
+
+    subscriber& who_;
     std::atomic<std::uintptr_t>& word_;
     std::uintptr_t before_;
 };
 
-void wait_for_others(const subscriber& who, const std::atomic<std::uintptr_t>& word) noexcept
+void wait_for_others(const std::atomic<std::uintptr_t>& word) noexcept
 {
     for (;;) {
-        const std::uintptr_t thread = word.load(std::memory_order_acquire); // pairs with thread_mark
-        if (thread == 0 || thread == sys::this_thread() ||
-            who.generation.load(std::memory_order_relaxed) != fork_generation())
+        const std::uintptr_t thread = word.load(std::memory_order_acquire); // pairs with ~stay()
+        if (thread == 0 || thread == sys::this_thread())
             return;
         word.wait(thread, std::memory_order_acquire);
     }
@@ -163,48 +215,49 @@ mailbox::~mailbox()
     sys::close(fd_);
 }
 
-// Takes a subscriber out, once; its end passes on what was pending. Needs no memory, since destructors come here: what
-// cannot be kept is counted as dropped.
+// Takes a subscriber out, once; its end passes on what was pending, unless that is a parent's. Needs no memory, since destructors
+// come here: what cannot be kept is counted as dropped.
 class mailbox::ending {
 public:
     explicit ending(const std::shared_ptr<subscriber>& who) noexcept
         : who_(*who)
     {
+        rings_of_all gone; // end when the mutex has been released
         const guard hold(registry::instance());
         home_ = std::move(who->home);
         if (home_ == nullptr)
             return; // another one has
         for (const signum sig : who->signals)
-            leave(sig);
+            gone[index_of(sig)] = leave(sig);
         who->signals = signal_set();
         std::erase(home_->subscribers_, who);
         home_->note_events();
         if (who->options.pending == at_cancel::run)
-            mark_.emplace(who->ending, enter(*who, who->ending));
+            stay_.emplace(*who, who->ending);
     }
     ending(const ending&) = delete;
     ending& operator=(const ending&) = delete;
-    ~ending() { pass_on(); }
-
-    void pass_on() noexcept
+    ~ending()
     {
-        if (home_ != nullptr && who_.options.pending == at_cancel::redeliver) {
-            for (const event& each : who_.events) { // ours alone now
-                if (arrival again{each.info.native(), each.count}; put_back_.contains(each.signo))
-                    resend(each.signo, again);
-            }
+        stay_.reset();
+        if (home_ == nullptr || who_.options.pending != at_cancel::redeliver || !same_process())
+            return;
+        for (const event& each : who_.events) { // ours alone now
+            if (arrival again{each.info.native(), each.count}; put_back_.contains(each.signo))
+                resend(each.signo, again);
         }
-        put_back_.clear();
     }
 
     /// This is who runs what is pending.
-    [[nodiscard]] bool runs() const noexcept { return mark_.has_value(); }
+    [[nodiscard]] bool runs() const noexcept { return stay_.has_value() && same_process(); }
 
 private:
-    void leave(int sig) noexcept
+    // False in a child that the callback has forked, which has all of this too.
+    [[nodiscard]] bool same_process() const noexcept { return fork_generation() == generation_; }
+
+    std::unique_ptr<ring> leave(int sig) noexcept
     {
         registry& all = registry::instance();
-        slot& from = home_->its_slot();
         bool others = false;
         bool others_queue = false;
         for (const auto& each : home_->subscribers_) {
@@ -216,19 +269,23 @@ private:
         const bool last_here = !others && !all.main_wants(sig, home_->number_);
         if (all.unroute(sig, home_->number_, who_.options, last_here))
             put_back_.insert(sig);
-        if (last_here) // no trip routine is left that could add to it
-            from.pending().fetch_and(~bit_of(sig), std::memory_order_seq_cst);
+        std::unique_ptr<ring> gone;
         if (others_queue)
             home_->collect_early(sig, home_->its_ring(sig)); // each gets its part
         else
-            rings_[index_of(sig)] = home_->exchange_ring(sig, nullptr);
+            gone = home_->exchange_ring(sig, nullptr);
+        if (last_here) { // no trip routine is left that could add to it
+            home_->its_slot().pending().fetch_and(~bit_of(sig), std::memory_order_seq_cst);
+            home_->take_kept(sig); // for a handler that has gone: those who listened have had it
+        }
+        return gone;
     }
 
     subscriber& who_;
     std::shared_ptr<mailbox> home_; // perhaps its last owner: ends when the mutex has been released
-    std::array<std::unique_ptr<ring>, signal_count> rings_; // as these do
-    std::optional<thread_mark> mark_;
+    std::optional<stay> stay_;
     signal_set put_back_;
+    const unsigned generation_ = fork_generation();
 };
 
 subscription mailbox::subscribe(const std::shared_ptr<mailbox>& home, const char* function, const signal_set& signals,
@@ -238,12 +295,11 @@ subscription mailbox::subscribe(const std::shared_ptr<mailbox>& home, const char
     require_options(options, callback.is_callable(), function);
     const auto who = std::make_shared<subscriber>();
     who->home = home;
-    who->signals = signals;
     who->options = options;
     if (options.delivery == delivery::queue)
         who->options.capacity = std::bit_ceil(options.capacity);
     who->callback = std::move(callback);
-    std::array<std::unique_ptr<ring>, signal_count> rings;
+    rings_of_all rings;
     if (options.delivery == delivery::queue) {
         for (const signum sig : signals)
             rings[index_of(sig)] = std::make_unique<ring>(options.capacity);
@@ -255,6 +311,7 @@ subscription mailbox::subscribe(const std::shared_ptr<mailbox>& home, const char
         throw std::invalid_argument(
             std::string(function) + ": " + nudge->name() +
             " is kept for nudging: subscribe to it on the main thread, or see set_nudge_signal()");
+    home->subscribers_.push_back(who);      // the last that may fail; it wants nothing yet:
     for (const signum sig : signals) {      // what has arrived so far is for those who listen already
         auto& fresh = rings[index_of(sig)]; // before the route: the first arrival goes there
         ring* const queued = home->its_ring(sig);
@@ -263,7 +320,7 @@ subscription mailbox::subscribe(const std::shared_ptr<mailbox>& home, const char
         else
             home->collect_early(sig, queued);
     }
-    home->subscribers_.push_back(who);
+    who->signals = signals;
     for (const signum sig : signals) {
         if (all.route(sig, home->number_, options))
             continue;
@@ -291,48 +348,66 @@ std::optional<arrival> mailbox::collect(int sig) noexcept
     note_events();
     if (number_ != main_slot)
         return total;
-    auto& kept = kept_for_handler[index_of(sig)];
-    if (kept && total)
-        kept->count += total->count;
-    return kept ? std::exchange(kept, std::nullopt) : total;
+    auto all = take_kept(sig); // the older ones
+    merge(all, total);
+    return all;
+}
+
+std::optional<arrival> mailbox::take_kept(int sig) noexcept
+{
+    return std::exchange(kept_for_handler[index_of(sig)], std::nullopt);
 }
 
 // Before its turn, from a ring that may have been taken out of the slot. What the handler that signal() set is to have waits
-// for a safe point: the pending bit is still set, or about to be.
+// for a safe point: the pending bit is still set, or about to be. Where nobody listens it stays for whoever will: the handler
+// that it came for has gone.
 void mailbox::collect_early(int sig, ring* queued) noexcept
 {
+    const bool main_wants = registry::instance().main_wants(sig, number_);
+    if (queued == nullptr && !main_wants && !listens(sig))
+        return;
     const auto total = hand_out(sig, queued);
     note_events();
-    if (!total || !registry::instance().main_wants(sig, number_))
-        return;
-    auto& kept = kept_for_handler[index_of(sig)];
-    if (kept)
-        kept->count += total->count;
-    else
-        kept = total;
+    if (main_wants)
+        merge(kept_for_handler[index_of(sig)], total);
 }
 
 std::optional<arrival> mailbox::hand_out(int sig, ring* queued) noexcept
 {
-    slot& from = its_slot();
-    std::optional<arrival> total = take(from, sig); // with a ring: what came before there was one
-    if (total) {
-        for (const auto& each : subscribers_) {
-            if (!each->wants(sig))
-                continue;
-            if (each->options.delivery != delivery::queue)
-                add_to(*each, sig, total->info, total->count);
-            else
-                for (std::uint64_t n = 0; n < total->count; ++n)
-                    add_to(*each, sig, total->info, 1);
-        }
-    }
-    if (queued == nullptr)
+    // The record has what came before there was a ring; or after, once it has been taken out.
+    const bool ring_first = its_ring(sig) == nullptr;
+    std::optional<arrival> total;
+    if (queued != nullptr && ring_first)
+        total = hand_out_ring(sig, *queued);
+    merge(total, hand_out_record(sig));
+    if (queued != nullptr && !ring_first)
+        merge(total, hand_out_ring(sig, *queued));
+    return total;
+}
+
+std::optional<arrival> mailbox::hand_out_record(int sig) noexcept
+{
+    const std::optional<arrival> total = take(its_slot(), sig);
+    if (!total)
         return total;
+    for (const auto& each : subscribers_) {
+        if (!each->wants(sig))
+            continue;
+        if (each->options.delivery != delivery::queue)
+            add_to(*each, sig, total->info, total->count);
+        else
+            for (std::uint64_t n = 0; n < total->count; ++n)
+                add_to(*each, sig, total->info, 1);
+    }
+    return total;
+}
+
+std::optional<arrival> mailbox::hand_out_ring(int sig, ring& queued) noexcept
+{
     std::uint64_t count = 0;
     std::optional<siginfo_t> first;
-    for (std::size_t n = 0; n < queued->capacity(); ++n) { // bounded: trips may go on
-        const auto info = queued->pop();
+    for (std::size_t n = 0; n < queued.capacity(); ++n) { // bounded: trips may go on
+        const auto info = queued.pop();
         if (!info)
             break;
         if (count++ == 0)
@@ -343,12 +418,12 @@ std::optional<arrival> mailbox::hand_out(int sig, ring* queued) noexcept
         }
     }
     if (!first)
-        first = queued->last();
+        first = queued.last();
     if (!first) // those that were dropped are counted with the first one, which is still being written
-        return total;
-    const std::uint64_t dropped = queued->take_dropped();
+        return std::nullopt;
+    const std::uint64_t dropped = queued.take_dropped();
     if (count + dropped == 0)
-        return total;
+        return std::nullopt;
     for (const auto& each : subscribers_) {
         if (!each->wants(sig))
             continue;
@@ -357,11 +432,7 @@ std::optional<arrival> mailbox::hand_out(int sig, ring* queued) noexcept
         else
             add_to(*each, sig, *first, count + dropped);
     }
-    if (total)
-        total->count += count + dropped;
-    else
-        total = arrival{*first, count + dropped};
-    return total;
+    return arrival{*first, count + dropped};
 }
 
 std::size_t mailbox::run_collected(source_location where, bool (*deferred)() noexcept)
@@ -371,27 +442,32 @@ std::size_t mailbox::run_collected(source_location where, bool (*deferred)() noe
     while (has_events() && (deferred == nullptr || !deferred())) {
         std::shared_ptr<subscriber> who;
         event next;
-        std::uintptr_t running_before = 0;
+        std::optional<stay> inside;
         {
             const guard hold(all);
-            const auto found = std::find_if(subscribers_.begin(), subscribers_.end(), [](const auto& each) {
-                return each->callback.is_callable() && !each->events.empty();
+            const auto found = std::find_if(subscribers_.begin(), subscribers_.end(), [this](const auto& each) {
+                return each->callback.is_callable() && !each->events.empty() && !is_early(each->events.front());
             });
             if (found == subscribers_.end())
                 break;
             who = *found;
             next = *take_from(*who, where);
             note_events();
-            running_before = enter(*who, who->running);
+            inside.emplace(*who, who->running);
         }
         ++ran;
-        const thread_mark mark(who->running, running_before);
         std::optional<ending> last; // what else is pending is passed on when the callback has run
         if (who->options.once)
             last.emplace(who);
         who->callback(next);
     }
     return ran;
+}
+
+// The handler that signal() set is to have it first, at its turn.
+bool mailbox::is_early(const event& next) const noexcept
+{
+    return number_ == main_slot && kept_for_handler[index_of(next.signo)].has_value();
 }
 
 // After each change to somebody's events. Pairs with has_events().
@@ -405,14 +481,11 @@ void mailbox::note_events() noexcept
 void mailbox::cancel(const std::shared_ptr<subscriber>& who)
 {
     registry& all = registry::instance();
-    ending end(who);
-    end.pass_on();
-    wait_for_others(*who, who->running);
-    const bool inside = who->running.load(std::memory_order_relaxed) != 0;
-    if (!inside) // else in the callback, for which the other one may wait
-        wait_for_others(*who, who->ending);
-    const unsigned generation = fork_generation();
-    while (end.runs() && fork_generation() == generation) { // in a child that the callback forks nothing is pending
+    const ending end(who);
+    wait_for_others(who->running);
+    if (who->running.load(std::memory_order_relaxed) == 0) // else in the callback, for which the other one may wait
+        wait_for_others(who->ending);
+    while (end.runs()) {
         std::optional<event> next;
         {
             const guard hold(all);
@@ -424,10 +497,9 @@ void mailbox::cancel(const std::shared_ptr<subscriber>& who)
         who->callback(*next);
     }
     handler over; // the callback ends with its subscription, when the mutex has been released
-    if (!inside && (end.runs() || who->ending.load(std::memory_order_relaxed) == 0)) {
-        const guard hold(all);
+    const guard hold(all);
+    if (!is_busy(*who)) // else whoever leaves last takes it along
         std::swap(over, who->callback);
-    }
 }
 
 void mailbox::close() noexcept
@@ -621,10 +693,6 @@ void mailbox::renew() noexcept
     for (const auto& each : subscribers_) {
         each->events.clear();
         each->waiting = {};
-        for (auto* const word : {&each->running, &each->ending}) {
-            if (word->load(std::memory_order_relaxed) != sys::this_thread())
-                word->store(0, std::memory_order_relaxed); // a thread that does not exist here
-        }
     }
     note_events();
     if (number_ == main_slot)
@@ -652,8 +720,17 @@ void mailbox::require_descriptor()
 
 void mailbox::renew_all() noexcept
 {
-    for (auto& each : kept_for_handler)
-        each.reset();
+    for (int sig = 1; sig < nsig; ++sig)
+        take_kept(sig);
+    for (subscriber* next = first_busy; next != nullptr;) {
+        subscriber& each = *std::exchange(next, next->next_busy);
+        for (auto* const word : {&each.running, &each.ending}) {
+            if (word->load(std::memory_order_relaxed) != sys::this_thread())
+                word->store(0, std::memory_order_relaxed); // a thread that does not exist here
+        }
+        if (!is_busy(each))
+            remove_busy(each);
+    }
     for (slot& each : slots) // also one that nobody has now: a trip routine that comes too late looks in
         each.visits.forget();
     clear(slots[main_slot]);

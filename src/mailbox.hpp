@@ -25,7 +25,7 @@ struct subscriber {
     std::shared_ptr<mailbox> home; // null once cancelled: whoever keeps the subscription keeps no inbox
     signal_set signals;            // empty once cancelled
     subscription_options options;
-    handler callback;                                // not callable: its events are for next()
+    handler callback;                                // not callable: its events are for next(), or it has ended
     std::deque<event> events;                        // once cancelled, the canceller's
     std::array<std::size_t, signal_count> waiting{}; // of these, by signal: no signal takes another's room
     std::uint64_t dropped = 0;
@@ -35,8 +35,9 @@ struct subscriber {
     std::atomic<std::uintptr_t> running{0};
     /// The thread that cancels and may yet call the callback (at_cancel::run), or 0.
     std::atomic<std::uintptr_t> ending{0};
-    /// The fork_generation() when either was set: in a later child that thread does not exist.
-    std::atomic<unsigned> generation{0};
+    /// Those where either is not 0, for fork(): also ones that have ended, which no mailbox knows.
+    subscriber* next_busy = nullptr;
+    subscriber* previous_busy = nullptr;
 
     [[nodiscard]] bool wants(int sig) const noexcept { return signals.contains(sig); }
 };
@@ -80,6 +81,9 @@ public:
     /// Takes what has arrived of `sig` out of the slot and gives each subscriber its part; all of it in one for the
     /// handler that signal() set. Under the mutex.
     std::optional<arrival> collect(int sig) noexcept;
+    /// What has been taken out of slot 0 before its turn and is kept for the handler that signal() set. Under the mutex, or
+    /// in reset_for_exec().
+    static std::optional<arrival> take_kept(int sig) noexcept;
     /// Runs the callbacks of what has been collected; how many. Stops when `deferred` (or null) says so. What a callback
     /// throws leaves from here. Both may leave some: has_events().
     std::size_t run_collected(source_location where, bool (*deferred)() noexcept);
@@ -103,11 +107,14 @@ private:
     [[nodiscard]] bool may_be_pending() const noexcept;
     void collect_early(int sig, ring* queued) noexcept;
     std::optional<arrival> hand_out(int sig, ring* queued) noexcept;
+    std::optional<arrival> hand_out_record(int sig) noexcept;
+    std::optional<arrival> hand_out_ring(int sig, ring& queued) noexcept;
     std::unique_ptr<ring> exchange_ring(int sig, std::unique_ptr<ring> fresh) noexcept;
     [[nodiscard]] ring* its_ring(int sig) const noexcept
     {
         return its_slot().rings[index_of(sig)].load(std::memory_order_relaxed); // written under the mutex
     }
+    [[nodiscard]] bool is_early(const event& next) const noexcept;
     void note_events() noexcept;
     std::optional<event> take_event(source_location where) noexcept;
     static std::optional<event> take_from(subscriber& who, source_location where) noexcept;

@@ -9,12 +9,13 @@ namespace tocsin::detail {
 /// Errors: std::system_error with ENOMEM. Context: any thread.
 void claim_process();
 
-/// Takes the signal for nudging, once; called before a handler of ours is installed. Context: main thread.
+/// Takes the signal for nudging, once; called before a handler of ours is installed. Context: main thread, with the registry's
+/// mutex.
 /// Errors: std::system_error where calls are interrupted by a timer (TOCSIN_PORTABLE_CALLS) and the kernel has none.
 void reserve_nudge_signal();
 
 /// The program is about to set a disposition of its own for `sig`: if that is the one for nudging, another takes its
-/// place. Context: main thread.
+/// place. Context: main thread, with the registry's mutex.
 void give_up_nudge_signal(int sig) noexcept;
 
 /// The calling thread is the main thread: on Linux the initial thread of the process, which after fork() is the thread

@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <fstream>
 #include <functional>
@@ -19,6 +20,7 @@ namespace {
 
 constexpr int unlimited = -1;
 int allocations_left = unlimited;
+std::atomic<int> allocations{0}; // that have not been freed
 int refused_registrations = 0;
 
 } // namespace
@@ -31,12 +33,18 @@ int refused_registrations = 0;
         throw std::bad_alloc();
     if (allocations_left > 0)
         --allocations_left;
-    if (void* const memory = std::malloc(size != 0 ? size : 1))
+    if (void* const memory = std::malloc(size != 0 ? size : 1)) {
+        ++allocations;
         return memory;
+    }
     throw std::bad_alloc();
 }
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t /*size*/) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept
+{
+    allocations -= memory != nullptr;
+    std::free(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, std::size_t /*size*/) noexcept { operator delete(memory); }
 
 // What pthread_atfork() is in the C library: the function itself is linked into each object.
 extern "C" int __register_atfork(void (*prepare)(), void (*parent)(), void (*child)(), void* object)
@@ -179,6 +187,34 @@ TEST(memory, timers_descriptors_and_masks_are_what_they_were)
         run_out_everywhere(name, run);
         expect_unchanged(before, name);
         still_armed();
+    }
+}
+
+TEST(memory, a_subscription_without_memory_leaves_nothing_behind)
+{
+    const tocsin::handler ours = count_runs;
+    for (const auto how : {tocsin::delivery::merge, tocsin::delivery::queue}) {
+        for (int n = 0;; ++n) {
+            const int before = allocations;
+            bool ran_out = false;
+            {
+                tocsin::inbox box;
+                allocations_left = n;
+                try {
+                    const auto sub = box.on({SIGUSR1, SIGUSR2}, ours, {.delivery = how});
+                } catch (const std::bad_alloc&) {
+                    ran_out = true;
+                }
+                allocations_left = unlimited;
+                EXPECT_EQ(support::action_of(SIGUSR1).sa_handler, SIG_DFL);
+            }
+            EXPECT_EQ(allocations, before) << "allocation " << n;
+            if (!ran_out) {
+                EXPECT_GT(n, 1);
+                break;
+            }
+            ASSERT_LT(n, 1000);
+        }
     }
 }
 
