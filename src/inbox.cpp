@@ -84,7 +84,9 @@ inbox& inbox::operator=(inbox&& other) noexcept
     return *this;
 }
 
-inbox::~inbox()
+inbox::~inbox() { close(); }
+
+void inbox::close() noexcept
 {
     if (box_ != nullptr)
         box_->close();

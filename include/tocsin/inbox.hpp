@@ -17,6 +17,7 @@ namespace tocsin {
 
 namespace detail {
 class mailbox;
+class adapted_inbox;
 /// Errors: std::out_of_range.
 TOCSIN_API signal_set one_signal(signum signal);
 } // namespace detail
@@ -96,6 +97,10 @@ public:
     TOCSIN_API void wake() noexcept;
 
 private:
+    friend class detail::adapted_inbox;
+    /// What the destructor does first: callbacks that run then may still use this.
+    TOCSIN_API void close() noexcept;
+
     std::shared_ptr<detail::mailbox> box_;
 };
 

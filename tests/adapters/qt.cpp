@@ -110,6 +110,17 @@ TEST(qt, slots_in_another_thread_get_a_copy)
         EXPECT_EQ(values[n], static_cast<int>(n));
 }
 
+TEST(qt, what_is_pending_may_be_emitted_at_the_end)
+{
+    int calls = 0;
+    {
+        signal_notifier notifier({SIGUSR1}, {.pending = tocsin::at_cancel::run});
+        QObject::connect(&notifier, &signal_notifier::received, [&] { ++calls; });
+        ::raise(SIGUSR1);
+    }
+    EXPECT_EQ(calls, 1);
+}
+
 TEST(qt, goes_to_another_thread)
 {
     SKIP_UNDER_THREAD_SANITIZER();

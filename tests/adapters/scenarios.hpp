@@ -696,6 +696,30 @@ void destroyed_in_a_callback()
     EXPECT_EQ(foreign_calls, 1);
 }
 
+/// For callback_driver: callbacks that run at the end use the adapter that ends.
+template <class Driver>
+void ended_while_callbacks_use_it()
+{
+    typename Driver::loop loop;
+    int calls = 0;
+    int later = 0;
+    auto adapter = std::make_unique<typename Driver::adapter>(loop.native_handle());
+    auto* const ending = adapter.get();
+    tocsin::subscription other;
+    const auto first = adapter->on(SIGUSR1,
+                                   [&] {
+                                       ++calls;
+                                       EXPECT_GE(ending->inbox().native_handle(), 0);
+                                       other = ending->on(SIGUSR2, [&] { ++later; });
+                                   },
+                                   {.pending = tocsin::at_cancel::run});
+    ::raise(SIGUSR1);
+    adapter.reset();
+    EXPECT_EQ(calls, 1);
+    EXPECT_EQ(later, 0);
+    EXPECT_FALSE(other.active());
+}
+
 } // namespace scenarios
 
 /// Each scenario as a case of its own.
@@ -718,4 +742,5 @@ void destroyed_in_a_callback()
     SCENARIOS(suite, driver)                                                                                           \
     TEST(suite, what_a_callback_throws_reaches_on_error) { scenarios::callbacks_that_throw<driver>(); }                \
     TEST(suite, a_subscription_outlives_its_adapter) { scenarios::subscription_that_outlives_its_adapter<driver>(); }  \
-    TEST(suite, destroyed_in_a_callback_it_calls_nothing_more) { scenarios::destroyed_in_a_callback<driver>(); }
+    TEST(suite, destroyed_in_a_callback_it_calls_nothing_more) { scenarios::destroyed_in_a_callback<driver>(); }       \
+    TEST(suite, it_ends_while_callbacks_use_it) { scenarios::ended_while_callbacks_use_it<driver>(); }

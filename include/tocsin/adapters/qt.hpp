@@ -55,7 +55,7 @@ public:
     ~signal_notifier() override
     {
         readable_.setEnabled(false); // before the descriptor is closed
-        const tocsin::inbox ended(std::move(state_->box));
+        state_->close();
     }
 
     /// Emits received() for these too, until cancel(). Errors: as inbox::on().

@@ -61,6 +61,8 @@ class adapted_inbox final : public adapted {
 public:
     using adapted::adapted;
     [[nodiscard]] int native_handle() noexcept override { return box.native_handle(); }
+    /// Ends the subscriptions, as ~inbox() does: also those that somebody still holds. The box stays for their callbacks.
+    void close() noexcept { box.close(); }
 
     inbox box;
 
@@ -117,11 +119,10 @@ protected:
     explicit adapter_of_signals(error_handler on_error)
         : source_(std::make_shared<adapted_inbox>(std::move(on_error)))
     {}
-    /// Ends the subscriptions, as ~inbox() does: also those that somebody still holds.
     ~adapter_of_signals()
     {
         watch_.reset(); // before the descriptor is closed
-        const tocsin::inbox ended(std::move(source_->box));
+        source_->close();
     }
 
     const std::shared_ptr<adapted_inbox> source_;
