@@ -73,7 +73,7 @@ public:
     /// one it is called from (two callbacks on two threads that cancel each other wait for ever). Was it the last for a
     /// signal, the disposition before is put back, unless other code has replaced ours since. Guarantee: a signal that
     /// races with it is delivered or takes that disposition, never both, never neither (G8); see at_cancel for what had
-    /// arrived before.
+    /// arrived before, which is passed on last.
     /// Blocks: while its callback runs on another thread. Does nothing the second time, or after the inbox has gone.
     /// Errors: what callbacks throw with at_cancel::run; the subscription has ended all the same. (A destructor ends the
     /// program then.)
