@@ -39,11 +39,13 @@ treatment treatment_of(int sig) noexcept
 // this process itself executes the program.
 void resend_pending(detail::slot& of) noexcept
 {
+    const bool is_main = &of == &detail::slots[detail::main_slot];
+    // Acquire pairs with the store in mailbox::main().
+    detail::mailbox* const box = is_main ? detail::mailbox::main_box.load(std::memory_order_acquire) : nullptr;
     for (const signum sig : signal_set::from_bits(of.pending().exchange(0, std::memory_order_seq_cst))) {
         if (auto late = detail::take(of, sig))
             sys::resend_to_self(sig, late->info);
-        auto kept = &of == &detail::slots[detail::main_slot] ? detail::mailbox::take_kept(sig) : std::nullopt;
-        if (kept)
+        if (auto kept = box == nullptr ? std::nullopt : box->take_kept(sig))
             sys::resend_to_self(sig, kept->info);
         // Acquire pairs with mailbox::exchange_ring()'s exchange.
         auto* const queued = of.rings[detail::index_of(sig)].load(std::memory_order_acquire);

@@ -344,10 +344,8 @@ std::unique_ptr<ring> mailbox::exchange_ring(int sig, std::unique_ptr<ring> fres
 
 std::optional<arrival> mailbox::collect(int sig) noexcept
 {
-    auto total = hand_out(sig, its_ring(sig));
+    const auto total = hand_out(sig, its_ring(sig));
     note_events();
-    if (number_ != main_slot)
-        return total;
     auto all = take_kept(sig); // the older ones
     merge(all, total);
     return all;
@@ -355,6 +353,8 @@ std::optional<arrival> mailbox::collect(int sig) noexcept
 
 std::optional<arrival> mailbox::take_kept(int sig) noexcept
 {
+    if (number_ != main_slot)
+        return std::nullopt;
     return std::exchange(kept_for_handler[index_of(sig)], std::nullopt);
 }
 
@@ -690,6 +690,8 @@ void mailbox::poke() noexcept
 void mailbox::renew() noexcept
 {
     clear(its_slot());
+    for (int sig = 1; sig < nsig; ++sig)
+        take_kept(sig);
     for (const auto& each : subscribers_) {
         each->events.clear();
         each->waiting = {};
@@ -720,8 +722,6 @@ void mailbox::require_descriptor()
 
 void mailbox::renew_all() noexcept
 {
-    for (int sig = 1; sig < nsig; ++sig)
-        take_kept(sig);
     for (subscriber* next = first_busy; next != nullptr;) {
         subscriber& each = *std::exchange(next, next->next_busy);
         for (auto* const word : {&each.running, &each.ending}) {

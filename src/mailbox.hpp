@@ -81,9 +81,9 @@ public:
     /// Takes what has arrived of `sig` out of the slot and gives each subscriber its part; all of it in one for the
     /// handler that signal() set. Under the mutex.
     std::optional<arrival> collect(int sig) noexcept;
-    /// What has been taken out of slot 0 before its turn and is kept for the handler that signal() set. Under the mutex, or
-    /// in reset_for_exec().
-    static std::optional<arrival> take_kept(int sig) noexcept;
+    /// What has been taken out of slot 0 before its turn and is kept for the handler that signal() set; nothing elsewhere.
+    /// Under the mutex, or in reset_for_exec().
+    std::optional<arrival> take_kept(int sig) noexcept;
     /// Runs the callbacks of what has been collected; how many. Stops when `deferred` (or null) says so. What a callback
     /// throws leaves from here. Both may leave some: has_events().
     std::size_t run_collected(source_location where, bool (*deferred)() noexcept);

@@ -110,6 +110,23 @@ TEST(G1, what_is_kept_for_a_handler_goes_with_the_last_who_listen)
     EXPECT_EQ(value, 222);
 }
 
+TEST(G1, what_is_kept_for_a_handler_outlasts_subscriptions_of_inboxes)
+{
+    int handled = 0;
+    tocsin::signal(SIGUSR1, [&] { ++handled; });
+    auto a = tocsin::on(SIGUSR1, [] {});
+    {
+        const tocsin::defer_signals guard;
+        ::raise(SIGUSR1);
+        a.cancel();
+        inbox box;
+        auto other = box.on(SIGUSR1, [] {});
+        other.cancel();
+    }
+    tocsin::check_signals();
+    EXPECT_EQ(handled, 1);
+}
+
 // Set by signal() while the disposition was not ours; or by other code, then by signal().
 TEST(G8, a_signal_that_an_inbox_had_does_not_meet_what_was_set_for_the_main_thread)
 {
