@@ -64,6 +64,8 @@ public:
     }
 
 private:
+    static constexpr std::size_t each_part = 65536;
+
     struct client {
         tcp::socket socket;
         std::string text; // on its way
@@ -135,13 +137,19 @@ private:
             if (!each->text.empty())
                 continue;
             each->text = line + '\n';
-            asio::async_write(each->socket, asio::buffer(each->text), [this, each](error_code error, std::size_t) {
-                each->text.clear();
-                if (error) // gone
-                    clients_.remove(each);
-                else if (!acceptor_.is_open()) // stopping
-                    say_bye(*each);
-            });
+            // Between two parts of the line no write is under way that stopping could cancel.
+            const auto next_part = [this](error_code error, std::size_t) -> std::size_t {
+                return error || !acceptor_.is_open() ? 0 : each_part;
+            };
+            asio::async_write(each->socket, asio::buffer(each->text), next_part,
+                              [this, each](error_code error, std::size_t sent) {
+                                  const bool in_full = sent == each->text.size();
+                                  each->text.clear();
+                                  if (error || !in_full) // gone, or given up
+                                      clients_.remove(each);
+                                  else if (!acceptor_.is_open()) // stopping
+                                      say_bye(*each);
+                              });
         }
     }
 
