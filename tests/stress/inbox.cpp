@@ -920,7 +920,7 @@ TEST(G4, a_hundred_of_a_hundred_values_come_in_order)
     for (int n = 0; n < 100; ++n)
         wanted.push_back(n);
     std::atomic<bool> over{false};
-    std::optional<tocsin::mask_guard> blocked(std::in_place, tocsin::signal_set{SIGRTMIN}); // from its beginning
+    std::optional<tocsin::mask_guard> not_there(std::in_place, tocsin::signal_set{SIGRTMIN}); // from its beginning
     std::thread other([&] { // another signal all the while, from a thread that takes none of those
         sigset_t all;
         ::sigfillset(&all);
@@ -934,7 +934,7 @@ TEST(G4, a_hundred_of_a_hundred_values_come_in_order)
         while (!over)
             ::pthread_kill(::pthread_self(), SIGUSR1);
     });
-    blocked.reset();
+    not_there.reset();
     for (int round = stress::size(100, 5'000); round > 0 && !HasFailure(); --round) {
         seen.clear();
         also_seen.clear();
