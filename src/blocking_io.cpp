@@ -90,7 +90,7 @@ void close(int fd, std::error_code& ec, source_location where)
     if (error == EINTR)
         error = 0;
     ec.assign(error, std::generic_category());
-    check_signals(where);
+    safe_point(where);
 }
 
 void close(int fd, source_location where)

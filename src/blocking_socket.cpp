@@ -99,7 +99,7 @@ int accept4(int fd, sockaddr* from, socklen_t* from_size, int flags, source_loca
 void connect(int fd, const sockaddr* to, socklen_t to_size, std::error_code& ec, source_location where)
 {
     for (;;) {
-        check_signals(where);
+        safe_point(where);
         const long result = kernel_call(SYS_connect, fd, reinterpret_cast<long>(to), to_size);
         // Not begun, or the kernel was about to go on with it: called again it waits for the same attempt.
         if (result == -ERESTART)

@@ -91,12 +91,13 @@ long wait_for_events(int epfd, epoll_event* events, int max_events, const time_l
 
 [[gnu::always_inline]] inline long wait_for_fds(pollfd* fds, nfds_t count, int timeout_ms, source_location where)
 {
-    check_signals(where);
+    safe_point(where);
     const time_limit limit = limit_of(timeout_ms);
 #if defined(SYS_poll)
     const long result = kernel_call(SYS_poll, address(fds), static_cast<long>(count), timeout_ms);
     if (!was_interrupted(result))
         return result;
+    serve_interpreter();
 #endif
     return wait_for_fds(fds, count, limit, nullptr, where);
 }
@@ -104,12 +105,13 @@ long wait_for_events(int epfd, epoll_event* events, int max_events, const time_l
 [[gnu::always_inline]] inline long wait_for_events(int epfd, epoll_event* events, int max_events, int timeout_ms,
                                                    source_location where)
 {
-    check_signals(where);
+    safe_point(where);
     const time_limit limit = limit_of(timeout_ms);
 #if defined(SYS_epoll_wait)
     const long result = kernel_call(SYS_epoll_wait, epfd, address(events), max_events, timeout_ms);
     if (!was_interrupted(result))
         return result;
+    serve_interpreter();
 #endif
     return wait_for_events(epfd, events, max_events, limit, where);
 }
@@ -117,7 +119,7 @@ long wait_for_events(int epfd, epoll_event* events, int max_events, const time_l
 void sleep_on(clockid_t clock, std::chrono::nanoseconds until, source_location where)
 {
     if (until.count() <= 0)
-        return check_signals(where);
+        return safe_point(where);
     const timespec time = to_timespec(until.count());
     std::error_code ec;
     enter(ec, where, SYS_clock_nanosleep, clock, TIMER_ABSTIME, &time, nullptr);

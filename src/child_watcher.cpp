@@ -163,14 +163,7 @@ struct detail::child_watches {
 
     bool wait(const time_limit& limit, source_location where) const
     {
-        pollfd each{epoll, POLLIN, 0};
-        const long got = interruptible_until(where, limit, [&](const timespec* time) {
-            return kernel_call_within(time, SYS_ppoll, reinterpret_cast<long>(&each), 1, reinterpret_cast<long>(time),
-                                      0, 0);
-        });
-        if (got < 0 && got != -ETIMEDOUT)
-            fail(static_cast<int>(-got), "child_watcher: waiting");
-        return got > 0;
+        return wait_readable(epoll, limit, "child_watcher: waiting", where);
     }
 
     int epoll = -1;

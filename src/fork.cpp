@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "deadlines.hpp"
 #include "fail.hpp"
 #include "mailbox.hpp"
 #include "registry.hpp"
@@ -42,7 +43,9 @@ void resend_pending(detail::slot& of) noexcept
     const bool is_main = &of == &detail::slots[detail::main_slot];
     // Acquire pairs with the store in mailbox::main().
     detail::mailbox* const box = is_main ? detail::mailbox::main_box.load(std::memory_order_acquire) : nullptr;
-    for (const signum sig : signal_set::from_bits(of.pending().exchange(0, std::memory_order_seq_cst))) {
+    // Deadlines stay, for the case that no program is executed after all.
+    const std::uint64_t bits = of.pending().fetch_and(detail::deadline_bit, std::memory_order_seq_cst);
+    for (const signum sig : signal_set::from_bits(bits)) {
         if (auto late = detail::take(of, sig))
             sys::resend_to_self(sig, late->info);
         if (auto kept = box == nullptr ? std::nullopt : box->take_kept(sig))

@@ -10,13 +10,23 @@
 #include <tocsin/safe_point.hpp>
 #include <tocsin/seconds.hpp>
 
+#include "deadlines.hpp"
 #include "sys/sys.hpp"
 
 namespace tocsin::detail {
 
 /// What stops a call of this thread from entering the kernel: the main thread's pending mask, while it runs handlers;
-/// else a word that is always zero.
+/// the place of another thread that has deadlines; else a word that is always zero.
 const std::atomic<std::uint64_t>& call_gate() noexcept;
+
+/// check_signals(), and for deadlines on every thread.
+[[gnu::always_inline]] inline void safe_point(source_location where)
+{
+    check_signals(where);
+    // Relaxed: what matters has been counted by this thread.
+    if (limited_elsewhere.load(std::memory_order_relaxed) != 0) [[unlikely]]
+        look_at_deadlines_elsewhere();
+}
 
 /// Enters the kernel once: its result, -EINTR when a signal interrupted it, or -ERESTART when a signal whose handler is
 /// due on this thread came before it entered, or before it entered anew.
@@ -27,6 +37,9 @@ const std::atomic<std::uint64_t>& call_gate() noexcept;
 }
 
 constexpr bool was_interrupted(long result) noexcept { return result == -EINTR || result == -ERESTART; }
+
+/// After a call was interrupted: interpreter_hooks::interrupted. Not inline: rare.
+void serve_interpreter();
 
 /// The same for a call that waits for `limit` (null: for ever). One that does not wait always enters the kernel: kept
 /// out by a signal it would report that the time is over without having looked.
@@ -44,10 +57,11 @@ template <class Attempt>
 [[gnu::always_inline]] inline long interruptible(source_location where, Attempt attempt)
 {
     for (;;) {
-        check_signals(where);
+        safe_point(where);
         const long result = attempt();
         if (!was_interrupted(result))
             return result;
+        serve_interpreter();
     }
 }
 
@@ -100,17 +114,23 @@ template <class Attempt>
     if (!limit.bounded())
         return interruptible(where, [&] { return attempt(nullptr); });
     for (;;) {
-        check_signals(where);
+        safe_point(where);
         const std::int64_t left = limit.remaining();
         timespec time = to_timespec(left); // the kernel may write the rest into it
         const long result = attempt(&time);
         if (!was_interrupted(result))
             return result;
+        serve_interpreter();
         if (left == 0) {
-            check_signals(where);
+            safe_point(where);
             return -ETIMEDOUT;
         }
     }
 }
+
+/// Waits until a descriptor is readable: above 0; 0 or -ETIMEDOUT when the time is over; else a negated errno.
+long wait_readable(int fd, const time_limit& limit, source_location where);
+/// The same for the descriptor of an object; false when the time is over. Errors: std::system_error, beginning with `whose`.
+bool wait_readable(int fd, const time_limit& limit, const char* whose, source_location where);
 
 } // namespace tocsin::detail

@@ -309,14 +309,7 @@ struct lossless_inbox::state {
         forget_the_parents();
         if (first != last)
             return true;
-        pollfd each{fd, POLLIN, 0};
-        const long got = detail::interruptible_until(where, limit, [&](const timespec* time) {
-            return detail::kernel_call_within(time, SYS_ppoll, reinterpret_cast<long>(&each), 1,
-                                              reinterpret_cast<long>(time), 0, 0);
-        });
-        if (got < 0 && got != -ETIMEDOUT)
-            detail::fail(static_cast<int>(-got), "lossless_inbox: waiting");
-        return got > 0;
+        return detail::wait_readable(fd, limit, "lossless_inbox: waiting", where);
     }
 
     const signal_set wanted;

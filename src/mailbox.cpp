@@ -606,11 +606,7 @@ bool mailbox::wait(const time_limit& limit, source_location where)
         if (poked_.exchange(false, std::memory_order_acquire)) // pairs with poke()
             return false;
         go_to_sleep();
-        pollfd each{fd_, POLLIN, 0};
-        const long got = interruptible_until(where, limit, [&](const timespec* time) {
-            return kernel_call_within(time, SYS_ppoll, reinterpret_cast<long>(&each), 1, reinterpret_cast<long>(time),
-                                      0, 0);
-        });
+        const long got = wait_readable(fd_, limit, where);
         wake_up(got > 0);
         const bool found = may_be_pending();
         if (polled_)

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <ctime>
+#include <mutex>
 #include <new>
 #include <string>
 
@@ -11,8 +12,10 @@
 #include <tocsin/nudge.hpp>
 #include <tocsin/signal_set.hpp>
 
+#include "deadlines.hpp"
 #include "fail.hpp"
 #include "mailbox.hpp"
+#include "queue_fork.hpp"
 #include "registry.hpp"
 #include "safe_point.hpp"
 #include "slot.hpp"
@@ -49,10 +52,15 @@ constinit bool forked_by_main = false; // guarded by the registry's mutex, which
 void before_fork() noexcept
 {
     registry::instance().lock();
+    lock_queues();
     forked_by_main = is_main_thread(); // in the child the answer would be yes for every thread
 }
 
-void after_fork_in_parent() noexcept { registry::instance().unlock(); }
+void after_fork_in_parent() noexcept
+{
+    unlock_queues();
+    registry::instance().unlock();
+}
 
 // The thread that forked is alone here. Signals of the parent are the parent's to handle; until the last line the trip
 // routine treats this process as foreign.
@@ -66,10 +74,12 @@ void after_fork_in_child() noexcept
         forget_runtime();
     }
     generation.fetch_add(1, std::memory_order_relaxed);
+    unlock_queues_in_child();
     fork_is_watched = true; // though claim_process() may not have got to know it
     own_main_slot();
     sys::prepare_redirect(0, 0); // its timer has not come along
     prepare_redirect();          // or calls have the window until the next handler is installed
+    renew_deadlines();
     owner_pid.store(sys::getpid(), std::memory_order_relaxed);
     // Release pairs with the acquire fence that a signal's delivery on this, the only, thread implies.
     if (auto* const word = owner_word.load(std::memory_order_relaxed);
@@ -115,6 +125,14 @@ int take_nudge_signal(int except) noexcept
     return 0;
 }
 
+void open_nudge_signal() noexcept
+{
+    sigset_t own;
+    ::sigemptyset(&own);
+    ::sigaddset(&own, nudge_number.load(std::memory_order_relaxed));
+    sys::set_mask(SIG_UNBLOCK, &own, nullptr);
+}
+
 } // namespace
 
 void reserve_nudge_signal()
@@ -122,6 +140,8 @@ void reserve_nudge_signal()
     const bool first = nudge_number.load(std::memory_order_relaxed) == 0;
     if (first)
         nudge_number.store(take_nudge_signal(0), std::memory_order_relaxed); // published by the disposition set next
+    else
+        open_nudge_signal(); // a deadline of another thread has taken it
     const int error = -prepare_redirect();
     if (error == 0)
         return;
@@ -141,6 +161,27 @@ void give_up_nudge_signal(int sig) noexcept
         return;
     nudge_number.store(take_nudge_signal(sig), std::memory_order_relaxed);
     prepare_redirect();
+    renew_deadline_timer();
+}
+
+int nudge_signal_for_timers()
+{
+    claim_process();
+    if (const int taken = nudge_number.load(std::memory_order_relaxed); taken != 0)
+        return taken;
+    const std::lock_guard hold(registry::instance());
+    if (is_main_thread())
+        reserve_nudge_signal();
+    else if (!nudge_signal()) {
+        sigset_t before; // what it opens is the caller's affair
+        sys::set_mask(SIG_BLOCK, nullptr, &before);
+        nudge_number.store(take_nudge_signal(0), std::memory_order_relaxed); // the timer is made with it
+        sys::set_mask(SIG_SETMASK, &before, nullptr);
+    }
+    const auto sig = nudge_signal();
+    if (!sig)
+        fail(EBUSY, "tocsin: no signal is free for nudging");
+    return *sig;
 }
 
 // Not a mutex: a thread that held it while another one forked would hold it in the child for ever. Here the child sees that

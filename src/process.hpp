@@ -14,6 +14,10 @@ void claim_process();
 /// Errors: std::system_error where calls are interrupted by a timer (TOCSIN_PORTABLE_CALLS) and the kernel has none.
 void reserve_nudge_signal();
 
+/// The signal for nudging; takes it for the calling thread if that has not been done. Context: any thread.
+/// Errors: std::system_error with EBUSY if none is free, and those of the two above.
+int nudge_signal_for_timers();
+
 /// The program is about to set a disposition of its own for `sig`: if that is the one for nudging, another takes its
 /// place. Context: main thread, with the registry's mutex.
 void give_up_nudge_signal(int sig) noexcept;

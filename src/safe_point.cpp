@@ -1,11 +1,18 @@
 #include "safe_point.hpp"
 
+#include <poll.h>
+#include <sys/syscall.h>
+
 #include <bit>
+#include <cerrno>
 #include <ctime>
 #include <mutex>
 #include <string>
 #include <system_error>
 
+#include <tocsin/interpreter.hpp>
+
+#include "fail.hpp"
 #include "interruptible.hpp"
 #include "mailbox.hpp"
 #include "process.hpp"
@@ -24,6 +31,8 @@ constinit unsigned deferrals = 0;
 // Claims one bit. Acquire pairs with the fetch_or in publish(); seq_cst as that is.
 bool claim(int sig) noexcept
 {
+    if (bit_of(sig) == deadline_bit)
+        return false; // no signal: look_at_deadlines() claims it
     return (main_pending.fetch_and(~bit_of(sig), std::memory_order_seq_cst) & bit_of(sig)) != 0;
 }
 
@@ -33,8 +42,11 @@ void write_to_stderr(const std::string& text) noexcept
         sys::write_byte(2, static_cast<unsigned char>(c));
 }
 
+// What set_interpreter_hooks() has set; `arrived` is the trip routine's. Main thread only.
+constinit interpreter_hooks hooks;
+
 // What the trip routine could not say about the wake-up descriptor.
-void report_wake_error() noexcept
+void report_wake_error()
 {
     std::atomic<int>& word = slots[main_slot].wake_error;
     if (word.load(std::memory_order_relaxed) == 0)
@@ -42,6 +54,8 @@ void report_wake_error() noexcept
     const int error = word.exchange(0, std::memory_order_acquire); // pairs with the store in wake()
     if (error == 0)
         return;
+    if (hooks.wakeup_error != nullptr)
+        return hooks.wakeup_error(error);
     try {
         write_to_stderr("tocsin: ignored an error in writing to the signal wakeup fd: " +
                         std::generic_category().message(error) + " (errno " + std::to_string(error) + ")\n");
@@ -134,6 +148,9 @@ std::size_t run_pending(source_location where)
         if (claim(sig))
             ran += dispatch(sig, where);
     }
+    // After the handlers: one that throws tells what happened better than a deadline does. What passed meanwhile counts.
+    if (deferrals == 0 && (main_pending.load(std::memory_order_relaxed) & deadline_bit) != 0)
+        look_at_deadlines();
     return ran;
 }
 
@@ -151,12 +168,38 @@ const std::atomic<std::uint64_t>& call_gate() noexcept
     // What is pending must not stop a call whose thread runs no handlers now: it would never block again.
     const bool runs_handlers = slots[main_slot].owner.load(std::memory_order_relaxed) == sys::this_thread() &&
                                deferrals == 0 && state_is_current();
-    return runs_handlers ? main_pending : sys::open_gate;
+    if (runs_handlers)
+        return main_pending;
+    return limited_elsewhere.load(std::memory_order_relaxed) == 0 ? sys::open_gate : deadline_gate();
 }
 
 bool deferred() noexcept { return deferrals != 0; }
 
 void end_all_deferrals() noexcept { deferrals = 0; }
+
+void serve_interpreter()
+{
+    if (hooks.interrupted != nullptr && is_main_thread() && deferrals == 0)
+        hooks.interrupted();
+}
+
+// Not in the header: code with guarded system calls must exist once (sys/syscall.hpp).
+long wait_readable(int fd, const time_limit& limit, source_location where)
+{
+    pollfd each{fd, POLLIN, 0};
+    return interruptible_until(where, limit, [&](const timespec* time) {
+        return kernel_call_within(time, SYS_ppoll, reinterpret_cast<long>(&each), 1, reinterpret_cast<long>(time), 0,
+                                  0);
+    });
+}
+
+bool wait_readable(int fd, const time_limit& limit, const char* whose, source_location where)
+{
+    const long got = wait_readable(fd, limit, where);
+    if (got < 0 && got != -ETIMEDOUT)
+        fail(static_cast<int>(-got), whose);
+    return got > 0;
+}
 
 void restore_and_resend() noexcept
 {
@@ -172,6 +215,16 @@ void restore_and_resend() noexcept
 }
 
 } // namespace detail
+
+void set_interpreter_hooks(const interpreter_hooks& wanted)
+{
+    detail::require_main_thread("set_interpreter_hooks");
+    detail::claim_process();
+    const std::lock_guard hold(detail::registry::instance());             // quiesce()
+    detail::interpreter.store(wanted.arrived, std::memory_order_seq_cst); // pairs with the load in deliver()
+    detail::quiesce(detail::slots[detail::main_slot]);
+    detail::hooks = wanted;
+}
 
 defer_signals::defer_signals() noexcept
     : active_(detail::is_main_thread())

@@ -4,6 +4,15 @@
 
 namespace tocsin::detail {
 
+constinit std::atomic<std::uint64_t> routes[signal_count]{};
+constinit std::atomic<std::uint64_t> last_deliveries{0};
+constinit std::atomic<std::uint64_t> given_back{0};
+constinit std::atomic<std::uint64_t> routes_opened{0};
+constinit std::atomic<chained_handler> chained[signal_count]{};
+constinit std::atomic<chained_handler> interpreter{nullptr};
+constinit std::atomic<chained_handler> left_to[signal_count]{};
+constinit slot slots[slot_count]{};
+
 std::optional<arrival> take(slot& from, int sig) noexcept { return from.records[index_of(sig)].take(); }
 
 bool being_written(const slot& in, int sig) noexcept { return in.records[index_of(sig)].being_written(); }

@@ -95,6 +95,8 @@ extern constinit std::atomic<std::uint64_t> routes_opened;
 /// chains, so that each arrival that is delivered there gets to it.
 using chained_handler = void (*)(int, siginfo_t*, void*);
 extern constinit std::atomic<chained_handler> chained[signal_count];
+/// interpreter_hooks::arrived.
+extern constinit std::atomic<chained_handler> interpreter;
 /// For each signal the handler of other code that gets what nobody wants and must not go back to the kernel, or null.
 extern constinit std::atomic<chained_handler> left_to[signal_count];
 

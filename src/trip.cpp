@@ -1,25 +1,20 @@
-// Everything that can run inside a signal handler, with the cells of record.hpp, and nothing else: no lock, no allocation, no
-// thread-local storage but errno, no stdio; every loop is bounded by the number of slots, or retries only when another
-// thread made progress. All signals are blocked meanwhile: trips do not nest on a thread, but two threads may be in here.
+// Everything that can run inside a signal handler, with the cells of record.hpp and deadlines.hpp, and nothing else: no
+// lock, no allocation, no thread-local storage but errno, no stdio; every loop is bounded by the number of slots, or
+// retries only when another thread made progress. All signals are blocked meanwhile: trips do not nest on a thread, but
+// two threads may be in here.
 
 #include "trip.hpp"
 
 #include <bit>
 #include <cerrno>
 
+#include "deadlines.hpp"
 #include "slot.hpp"
 #include "sys/sys.hpp"
 
 namespace tocsin::detail {
 
 constinit std::atomic<std::uint64_t> main_pending{0};
-constinit std::atomic<std::uint64_t> routes[signal_count]{};
-constinit std::atomic<std::uint64_t> last_deliveries{0};
-constinit std::atomic<std::uint64_t> given_back{0};
-constinit std::atomic<std::uint64_t> routes_opened{0};
-constinit std::atomic<chained_handler> chained[signal_count]{};
-constinit std::atomic<chained_handler> left_to[signal_count]{};
-constinit slot slots[slot_count]{};
 constinit std::atomic<std::atomic<std::uint32_t>*> owner_word{nullptr};
 constinit std::atomic<int> owner_pid{0};
 constinit std::atomic<int> nudge_number{0};
@@ -114,8 +109,15 @@ bool holds_now(int sig) noexcept
     return is_trip(now);
 }
 
+// Outside the call-graph check: what other code does in its handler is its own affair.
+[[gnu::noinline]] void call_chained(chained_handler next, int sig, siginfo_t* info, void* context) noexcept
+{
+    if (next != nullptr)
+        next(sig, info, context);
+}
+
 // False if the slot does not want the signal any more. `next`: who is to have it after that.
-bool deliver(std::size_t number, int sig, const siginfo_t& info, chained_handler& next) noexcept
+bool deliver(std::size_t number, int sig, siginfo_t& info, void* context, chained_handler& next) noexcept
 {
     slot& target = slots[number];
     const unsigned turn = target.visits.enter(); // everything of the slot is looked at after that
@@ -133,16 +135,11 @@ bool deliver(std::size_t number, int sig, const siginfo_t& info, chained_handler
         // Acquire pairs with the registry's stores. In here: outside, the one who chains may have gone.
         if (const chained_handler each = chained[index_of(sig)].load(std::memory_order_acquire); each != nullptr)
             next = each;
+        if (number == main_slot) // acquire pairs with set_interpreter_hooks()
+            call_chained(interpreter.load(std::memory_order_acquire), sig, &info, context);
     }
     target.visits.leave(turn);
     return wanted;
-}
-
-// Outside the call-graph check: what other code does in its handler is its own affair.
-[[gnu::noinline]] void call_chained(chained_handler next, int sig, siginfo_t* info, void* context) noexcept
-{
-    if (next != nullptr)
-        next(sig, info, context);
 }
 
 // To every slot that wants it, and to the handler that was there before; false if nobody wants it.
@@ -153,7 +150,7 @@ bool deliver_to_all(int sig, siginfo_t* info, void* context) noexcept
     bool wanted = false;
     chained_handler next = nullptr;
     for (; targets != 0; targets &= targets - 1)
-        wanted |= deliver(static_cast<std::size_t>(std::countr_zero(targets)), sig, *info, next);
+        wanted |= deliver(static_cast<std::size_t>(std::countr_zero(targets)), sig, *info, context, next);
     call_chained(next, sig, info, context);
     return wanted;
 }
@@ -193,7 +190,8 @@ extern "C" void tocsin_trip(int sig, siginfo_t* info, void* context) noexcept
     errno = saved_errno;
 }
 
-extern "C" void tocsin_nudged(int /*sig*/, siginfo_t* /*info*/, void* context) noexcept
+extern "C" void tocsin_nudged(int /*sig*/, siginfo_t* info, void* context) noexcept
 {
+    tocsin::detail::note_deadline(*info);
     tocsin::sys::redirect(context);
 }

@@ -74,10 +74,13 @@ void pause(source_location where)
         // which opens the mask in one step with going to sleep.
         sigset_t before;
         sys::set_mask(SIG_SETMASK, &everything, &before);
-        const bool due = main && detail::main_pending.load(std::memory_order_seq_cst) != 0;
+        const auto& gate = main ? detail::main_pending : detail::deadline_gate();
+        const bool due = gate.load(std::memory_order_seq_cst) != 0;
         if (!due)
             sys::suspend(&before); // returns when a handler has run: ours has recorded, or a foreign one
         sys::set_mask(SIG_SETMASK, &before, nullptr);
+        if (!main)
+            detail::look_at_deadlines_elsewhere();
         const std::size_t ran = main ? detail::run_pending(where) : 0;
         if (!due || ran > 0)
             return;

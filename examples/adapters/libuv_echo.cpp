@@ -2,7 +2,8 @@
 // or Ctrl-C everything is closed, and uv_run() returns by itself when nothing is left.
 //
 // SIGUSR1 asks how it is going. A timer reports bytes per period while there is traffic: it counts the periods that
-// a busy loop has missed, so that the rate is right all the same.
+// a busy loop has missed, so that the rate is right all the same. Each client has a timer in a queue, which is put off
+// whenever something comes: who is silent for too long is hung up on.
 //
 //     ./libuv_echo 1234 &  nc 127.0.0.1 1234
 //     kill -USR1 %1; kill %1
@@ -16,6 +17,7 @@
 #include <uv.h>
 
 #include <array>
+#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <exception>
@@ -45,7 +47,8 @@ uv_handle_t* base(Handle* handle)
 
 class server {
 public:
-    server()
+    explicit server(std::chrono::seconds idle)
+        : idle_(idle)
     {
         check(::uv_loop_init(&loop_), "uv_loop_init");
         ::uv_tcp_init(&loop_, &listener_);
@@ -78,6 +81,7 @@ public:
         });
         period_ = std::make_unique<tocsin::libuv::timer>(&loop_, [this](std::uint64_t periods) { report(periods); });
         period_->fd().settime(1.0, 1.0);
+        timers_ = std::make_unique<tocsin::libuv::timers>(&loop_);
         std::cout << "Listening on 127.0.0.1:" << ntohs(address.sin_port) << std::endl;
     }
 
@@ -88,9 +92,17 @@ public:
     }
 
 private:
-    struct client {
+    struct client : tocsin::timer {
+        explicit client(server* of)
+            : timer([](timer& self) {
+                auto& silent = static_cast<client&>(self);
+                std::cout << "A client was silent for " << silent.home->idle_.count() << " s" << std::endl;
+                silent.home->close(&silent);
+            })
+            , home(of)
+        {}
         uv_tcp_t socket{};
-        server* home = nullptr;
+        server* home;
     };
     struct answer {
         uv_write_t request{};
@@ -104,11 +116,11 @@ private:
         auto* const self = static_cast<server*>(listener->data);
         if (status < 0)
             return;
-        auto* const fresh = new client;
-        fresh->home = self;
+        auto* const fresh = new client(self);
         ::uv_tcp_init(&self->loop_, &fresh->socket);
         fresh->socket.data = fresh;
         self->clients_.insert(fresh);
+        self->timers_->queue().schedule(*fresh, self->idle_);
         if (::uv_accept(listener, stream(&fresh->socket)) < 0 ||
             ::uv_read_start(stream(&fresh->socket), &server::allocate, &server::received) < 0)
             self->close(fresh);
@@ -128,6 +140,7 @@ private:
             who->home->close(who);
         } else if (size > 0) {
             who->home->bytes_ += static_cast<std::uint64_t>(size);
+            who->home->timers_->queue().schedule(*who, who->home->idle_); // put off
             auto reply = std::make_unique<answer>();
             reply->request.data = reply.get();
             reply->data.assign(buffer->base, buffer->base + size);
@@ -140,6 +153,7 @@ private:
 
     void close(client* who)
     {
+        who->cancel();
         if (clients_.erase(who) != 0)
             ::uv_close(base(&who->socket), [](uv_handle_t* closed) { delete static_cast<client*>(closed->data); });
     }
@@ -164,6 +178,7 @@ private:
             close(*clients_.begin());
         if (::uv_is_closing(base(&listener_)) == 0)
             ::uv_close(base(&listener_), nullptr);
+        timers_.reset();
         period_.reset();
         signals_.reset();
     }
@@ -178,6 +193,8 @@ private:
     tocsin::subscription stop_;
     tocsin::subscription status_;
     std::unique_ptr<tocsin::libuv::timer> period_;
+    std::chrono::seconds idle_;
+    std::unique_ptr<tocsin::libuv::timers> timers_;
 };
 
 } // namespace
@@ -185,15 +202,18 @@ private:
 int main(int argc, char** argv)
 {
     const std::optional<std::uint16_t> port =
-        argc == 2 ? example::parse_number<std::uint16_t>(argv[1], 0, 65535) : std::nullopt;
-    if (!port) {
-        std::cerr << "usage: libuv_echo PORT\n"
-                     "Sends back what comes to PORT of 127.0.0.1 (0: any that is free) until Ctrl-C or SIGTERM.\n";
+        argc == 2 || argc == 3 ? example::parse_number<std::uint16_t>(argv[1], 0, 65535) : std::nullopt;
+    const std::optional<int> idle = argc == 3 ? example::parse_number<int>(argv[2], 1, 86400) : 60;
+    if (!port || !idle) {
+        std::cerr
+            << "usage: libuv_echo PORT [SECONDS]\n"
+               "Sends back what comes to PORT of 127.0.0.1 (0: any that is free) until Ctrl-C or SIGTERM; hangs up on "
+               "clients that are silent for SECONDS (60).\n";
         return 2;
     }
     try {
         tocsin::signal(SIGPIPE, tocsin::ignore); // a client that hangs up
-        server echo;
+        server echo{std::chrono::seconds(*idle)};
         echo.listen(*port);
         echo.run();
         return 0;

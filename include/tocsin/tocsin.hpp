@@ -5,12 +5,16 @@
 #include <tocsin/background.hpp>
 #include <tocsin/blocking.hpp>
 #include <tocsin/child_watcher.hpp>
+#include <tocsin/clock.hpp>
 #include <tocsin/config.hpp>
+#include <tocsin/deadline.hpp>
 #include <tocsin/error.hpp>
 #include <tocsin/event.hpp>
 #include <tocsin/fork.hpp>
 #include <tocsin/handler.hpp>
 #include <tocsin/inbox.hpp>
+#include <tocsin/interpreter.hpp>
+#include <tocsin/interval.hpp>
 #include <tocsin/itimer.hpp>
 #include <tocsin/lossless_inbox.hpp>
 #include <tocsin/mask.hpp>
@@ -27,5 +31,6 @@
 #include <tocsin/stop.hpp>
 #include <tocsin/subscription.hpp>
 #include <tocsin/timer_fd.hpp>
+#include <tocsin/timer_queue.hpp>
 #include <tocsin/wait.hpp>
 #include <tocsin/wakeup.hpp>

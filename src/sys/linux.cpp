@@ -208,10 +208,12 @@ int get_itimer(int which, itimerval* value) noexcept
     return result(::getitimer(static_cast<__itimer_which_t>(which), value));
 }
 
-std::int64_t monotonic_now() noexcept
+std::int64_t monotonic_now() noexcept { return clock_now(CLOCK_MONOTONIC); }
+
+std::int64_t clock_now(int clock) noexcept
 {
     timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    ::clock_gettime(clock, &now);
     return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
@@ -226,6 +228,13 @@ int renew_event_fd(int fd) noexcept
     ::close(fd); // first, so that there is room for one
     const int fresh = event_fd();
     if (fresh < 0 || fresh == fd)
+        return fresh;
+    return replace(fd, fresh);
+}
+
+int replace(int fd, int fresh) noexcept
+{
+    if (fresh < 0)
         return fresh;
     const int got = result(::dup3(fresh, fd, O_CLOEXEC));
     ::close(fresh);

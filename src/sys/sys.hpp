@@ -100,8 +100,9 @@ inline int timer_get(int fd, itimerspec* value) noexcept
 {
     return static_cast<int>(raw_syscall(SYS_timerfd_gettime, fd, reinterpret_cast<long>(value)));
 }
-/// Nanoseconds of CLOCK_MONOTONIC.
+/// Nanoseconds of CLOCK_MONOTONIC, or of another clock.
 std::int64_t monotonic_now() noexcept;
+std::int64_t clock_now(int clock) noexcept;
 
 // Descriptors.
 /// The file status flags (O_NONBLOCK ...).
@@ -113,8 +114,11 @@ inline long read(int fd, void* buffer, std::size_t size) noexcept
 int close(int fd) noexcept;
 /// A new eventfd, non-blocking, closed at exec.
 int event_fd() noexcept;
-/// Puts a new one in the place of an old one, which a parent shares. Negative: the old one is still there.
+/// Puts a new one in the place of an old one, which a parent shares. Negative: there is none any more.
 int renew_event_fd(int fd) noexcept;
+/// Puts the new descriptor `fresh` in the place of an old one. Negative: that is still there; so is the error of `fresh`,
+/// if that is what it is.
+int replace(int fd, int fresh) noexcept;
 /// A new signalfd for `mask`, non-blocking, closed at exec.
 int signal_fd(const sigset_t* mask) noexcept;
 /// A new epoll descriptor, closed at exec; readable descriptors in it, each known by a number; what is readable now.

@@ -111,6 +111,13 @@ struct driver {
         [[nodiscard]] tocsin::timer_fd& fd() { return object().fd(); }
     };
 
+    class timers : public adapter::timers {
+    public:
+        explicit timers(loop& where)
+            : adapter::timers(where.context)
+        {}
+    };
+
     static constexpr bool loop_may_go_first = false;
     static constexpr bool cancels_from_other_threads = false; // see below: no event is taken, but nobody is waited for
 };
@@ -643,6 +650,110 @@ TEST(SUITE, what_a_handler_throws_leaves_from_run)
     context.run();
     EXPECT_TRUE(second.good());
     EXPECT_EQ(second.value.signo, SIGUSR2);
+}
+
+// --- Timers
+
+TEST(SUITE, what_a_timers_callback_throws_leaves_from_run_and_the_others_go_on)
+{
+    io_context context;
+    adapter::basic_timers<io_context::executor_type> timers(context.get_executor(), CLOCK_BOOTTIME);
+    std::optional<tocsin::scheduled> last;
+    int calls = 0;
+    const auto first = timers.queue().after(0s, [&] {
+        ++calls;
+        throw 7;
+    });
+    const auto second = timers.queue().after(0s, [&] {
+        ++calls;
+        last = timers.queue().after(1ms, [&] {
+            ++calls;
+            context.stop();
+        });
+    });
+    EXPECT_THROW(context.run(), int);
+    EXPECT_EQ(calls, 1);
+    context.run();
+    EXPECT_EQ(calls, 3);
+}
+
+TEST(SUITE, timers_outlive_a_move_and_not_an_assignment)
+{
+    io_context context;
+    adapter::timers first(context);
+    adapter::timers second(context.get_executor());
+    bool called = false;
+    const auto kept = first.queue().after(1ms, [&] {
+        called = true;
+        second = adapter::timers(context); // ends itself
+        context.stop();
+    });
+    const auto ended = second.queue().after(0s, [] { ADD_FAILURE() << "called"; });
+    second = std::move(first);
+    EXPECT_FALSE(ended.active());
+    EXPECT_TRUE(kept.active());
+    EXPECT_EQ(second.get_executor(), context.get_executor());
+    context.run();
+    EXPECT_TRUE(called);
+}
+
+TEST(SUITE, without_timers_the_context_has_nothing_to_do)
+{
+    io_context context;
+    std::optional<adapter::timers> timers(std::in_place, context);
+    const auto last = timers->queue().after(1ms, [&] { timers.reset(); });
+    context.run(); // the case has a time limit
+    EXPECT_FALSE(timers);
+}
+
+// As sessions do that what they wait for keeps alive: they go while the context ends.
+TEST(SUITE, timers_that_a_pending_handler_holds_end_with_the_context)
+{
+    struct session {
+        explicit session(io_context& context)
+            : timers(context)
+            , other(context)
+        {}
+        adapter::timers timers;
+        timer other;
+    };
+    for (const bool began : {false, true}) {
+        tocsin::callback_timer own([] { ADD_FAILURE() << "called"; });
+        {
+            io_context context;
+            const auto made = std::make_shared<session>(context);
+            made->timers.queue().schedule(own, 1000s);
+            made->other.async_wait([made](error_code, std::uint64_t) { ADD_FAILURE() << "called"; });
+            library::post(context, [made] {});
+            if (began)
+                context.poll();
+        }
+        EXPECT_FALSE(own.scheduled());
+    }
+}
+
+TEST(SUITE, timers_on_a_strand_of_a_context_with_several_threads)
+{
+    constexpr int number = 2000;
+    io_context context;
+    const auto strand = library::make_strand(context);
+    std::optional<adapter::timers> timers(std::in_place, strand);
+    std::vector<tocsin::scheduled> held;
+    int calls = 0; // no mutex: what is tested
+    std::vector<std::unique_ptr<scenarios::joined_thread>> threads;
+    library::post(strand, [&] {
+        for (int n = 0; n < number; ++n) {
+            held.push_back(timers->queue().after(n * 10us, [&] {
+                EXPECT_TRUE(strand.running_in_this_thread());
+                if (++calls == number)
+                    timers.reset();
+            }));
+        }
+    });
+    for (int n = 0; n < 3; ++n)
+        threads.push_back(std::make_unique<scenarios::joined_thread>([&] { context.run(); }));
+    threads.clear();
+    EXPECT_EQ(calls, number);
 }
 
 TEST(SUITE, what_a_handler_of_the_main_thread_throws_does_not_end_the_wait)

@@ -4,6 +4,8 @@
 
 namespace {
 
+using namespace std::chrono_literals;
+
 class glib_loop {
 public:
     glib_loop()
@@ -29,7 +31,8 @@ private:
     GSource* heartbeat_ = ::g_timeout_source_new(20);
 };
 
-using driver = scenarios::callback_driver<glib_loop, tocsin::glib::signals, tocsin::glib::timer, true>;
+using driver =
+    scenarios::callback_driver<glib_loop, tocsin::glib::signals, tocsin::glib::timer, tocsin::glib::timers, true>;
 CALLBACK_SCENARIOS(glib, driver)
 
 TEST(glib, the_default_context_and_g_main_loop_run)
@@ -38,7 +41,7 @@ TEST(glib, the_default_context_and_g_main_loop_run)
     tocsin::glib::signals adapter;
     tocsin::glib::timer ticks(nullptr, [](std::uint64_t) { ::raise(SIGTERM); });
     const auto held = adapter.on(SIGTERM, [&] { ::g_main_loop_quit(loop); });
-    ticks.fd().settime_ns(std::chrono::milliseconds(1));
+    ticks.fd().settime_ns(1ms);
     ::g_main_loop_run(loop);
     ::g_main_loop_unref(loop);
 }
@@ -98,6 +101,28 @@ TEST(glib, a_loop_inside_a_callback_calls_others_if_it_may)
         });
         ::raise(SIGUSR1);
         EXPECT_TRUE(scenarios::run_until(loop, [&] { return finished && calls == 1; }));
+    }
+}
+
+TEST(glib, timers_go_on_in_a_loop_inside_a_callback_if_they_may)
+{
+    for (const bool may : {false, true}) {
+        glib_loop loop;
+        tocsin::glib::timers timers(loop.native_handle());
+        ::g_source_set_can_recurse(timers.native_handle(), may ? TRUE : FALSE);
+        tocsin::timer_queue& queue = timers.queue();
+        int calls = 0;
+        bool finished = false;
+        const auto outer = queue.after(0s, [&] {
+            const auto inner = queue.after(1ms, [&] { ++calls; });
+            EXPECT_EQ(may, scenarios::run_until(
+                               loop, [&] { return calls == 1; }, may ? 30s : 100ms));
+            const auto later = queue.after(1000s, [] {});
+            EXPECT_LT(scenarios::rounds_in_200_ms(loop), 100);
+            EXPECT_EQ(calls, may ? 1 : 0);
+            finished = true;
+        });
+        EXPECT_TRUE(scenarios::run_until(loop, [&] { return finished; }));
     }
 }
 

@@ -32,7 +32,8 @@ private:
     ev_timer heartbeat_{};
 };
 
-using driver = scenarios::callback_driver<libev_loop, tocsin::libev::signals, tocsin::libev::timer>;
+using driver =
+    scenarios::callback_driver<libev_loop, tocsin::libev::signals, tocsin::libev::timer, tocsin::libev::timers>;
 CALLBACK_SCENARIOS(libev, driver)
 TEST(libev, a_child_that_only_ends) { scenarios::child_that_only_ends<driver>(); }
 
@@ -46,7 +47,8 @@ struct on_backend : libev_loop {
 template <unsigned Backend>
 void all_on()
 {
-    using other = scenarios::callback_driver<on_backend<Backend>, tocsin::libev::signals, tocsin::libev::timer>;
+    using other = scenarios::callback_driver<on_backend<Backend>, tocsin::libev::signals, tocsin::libev::timer,
+                                             tocsin::libev::timers>;
     scenarios::flood<other>();
     scenarios::fork_window<other>();
     scenarios::cancel_in_another_callback<other>();

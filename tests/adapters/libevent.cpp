@@ -30,7 +30,8 @@ private:
         base_, -1, EV_PERSIST, [](evutil_socket_t, short, void*) {}, nullptr);
 };
 
-using driver = scenarios::callback_driver<libevent_loop, tocsin::libevent::signals, tocsin::libevent::timer>;
+using driver = scenarios::callback_driver<libevent_loop, tocsin::libevent::signals, tocsin::libevent::timer,
+                                          tocsin::libevent::timers>;
 CALLBACK_SCENARIOS(libevent, driver)
 TEST(libevent, a_child_that_only_ends) { scenarios::child_that_only_ends<driver>(); }
 

@@ -33,7 +33,8 @@ private:
     uv_timer_t heartbeat_{};
 };
 
-using driver = scenarios::callback_driver<libuv_loop, tocsin::libuv::signals, tocsin::libuv::timer>;
+using driver =
+    scenarios::callback_driver<libuv_loop, tocsin::libuv::signals, tocsin::libuv::timer, tocsin::libuv::timers>;
 CALLBACK_SCENARIOS(libuv, driver)
 TEST(libuv, a_child_that_only_ends) { scenarios::child_that_only_ends<driver>(); }
 

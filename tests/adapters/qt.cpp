@@ -10,6 +10,7 @@
 
 namespace {
 
+using namespace std::chrono_literals;
 using tocsin::qt::signal_notifier;
 
 class with_application : public testing::Environment {
@@ -66,6 +67,15 @@ struct driver {
 
     private:
         tocsin::qt::timer timer_;
+    };
+
+    class timers {
+    public:
+        explicit timers(qt_loop&) {}
+        [[nodiscard]] tocsin::timer_queue& queue() noexcept { return timers_.queue(); }
+
+    private:
+        tocsin::qt::timers timers_;
     };
 
     static constexpr bool loop_may_go_first = true;
@@ -203,6 +213,54 @@ TEST(qt, what_a_callback_throws_reaches_on_error)
     ::raise(SIGUSR2);
     EXPECT_TRUE(scenarios::run_until(loop, [&] { return messages.size() == 2; }));
     EXPECT_EQ(messages, (std::vector<std::string>{"SIGUSR1", "SIGUSR2"}));
+}
+
+TEST(qt, timers_go_on_in_an_event_loop_that_a_callback_runs)
+{
+    qt_loop loop;
+    tocsin::qt::timers timers;
+    tocsin::timer_queue& queue = timers.queue();
+    int calls = 0;
+    bool finished = false;
+    const auto outer = queue.after(0s, [&] {
+        const auto inner = queue.after(1ms, [&] { ++calls; });
+        EXPECT_TRUE(scenarios::run_until(loop, [&] { return calls == 1; }));
+        const auto later = queue.after(1000s, [] {});
+        EXPECT_LT(scenarios::rounds_in_200_ms(loop), 100);
+        finished = true;
+    });
+    EXPECT_TRUE(scenarios::run_until(loop, [&] { return finished; }));
+}
+
+TEST(qt, what_a_timers_callback_throws_reaches_on_error)
+{
+    qt_loop loop;
+    tocsin::qt::timers timers(CLOCK_BOOTTIME);
+    std::vector<std::string> messages;
+    timers.on_error([&](const std::exception_ptr& error) {
+        messages.push_back(support::message_of<std::runtime_error>([&] { std::rethrow_exception(error); }));
+    });
+    timers.queue().after(0s, [] { throw std::runtime_error("first"); }).detach();
+    timers.queue().after(0s, [] { throw std::runtime_error("second"); }).detach();
+    EXPECT_TRUE(scenarios::run_until(loop, [&] { return messages.size() == 2; }));
+    EXPECT_EQ(messages, (std::vector<std::string>{"first", "second"}));
+}
+
+TEST(qt, timers_go_to_another_thread_with_their_object)
+{
+    SKIP_UNDER_THREAD_SANITIZER();
+    QThread thread;
+    tocsin::qt::timers timers;
+    std::atomic<bool> ran{false};
+    const auto held = timers.queue().after(1ms, [&] {
+        EXPECT_EQ(QThread::currentThread(), &thread);
+        ran = true;
+    });
+    timers.moveToThread(&thread);
+    thread.start();
+    EXPECT_TRUE(support::eventually([&] { return ran.load(); }));
+    thread.quit();
+    thread.wait();
 }
 
 TEST(qt, outlives_the_application)

@@ -15,12 +15,16 @@
 //           ticker(loop&, tocsin::timer_callback);
 //           tocsin::timer_fd& fd();
 //       };
-//       static constexpr bool loop_may_go_first;            // the loop may be destroyed before listeners and tickers
+//       class timers {
+//           timers(loop&);
+//           tocsin::timer_queue& queue();
+//       };
+//       static constexpr bool loop_may_go_first;            // the loop may be destroyed before the others
 //       static constexpr bool cancels_from_other_threads;   // listener::cancel() may be called on any thread
 //   };
 //
-// callback_driver makes one from a loop and the classes `signals` and `timer` of an adapter. A listener belongs to the
-// thread of its loop.
+// callback_driver makes one from a loop and the classes `signals`, `timer` and `timers` of an adapter. A listener belongs to
+// the thread of its loop.
 
 #include <tocsin/adapters/detail/callbacks.hpp>
 #include <tocsin/tocsin.hpp>
@@ -29,6 +33,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -54,7 +59,7 @@ using callback = std::function<void(const tocsin::event&)>;
 using tocsin::subscription_options;
 
 /// `Loop` as above, with native_handle() giving what the adapter's constructors take.
-template <class Loop, class Signals, class Timer, bool LoopMayGoFirst = false>
+template <class Loop, class Signals, class Timer, class Timers, bool LoopMayGoFirst = false>
 struct callback_driver {
     using loop = Loop;
     using adapter = Signals;
@@ -83,6 +88,13 @@ struct callback_driver {
 
     private:
         Timer timer_;
+    };
+
+    class timers : public Timers {
+    public:
+        explicit timers(Loop& where, tocsin::error_handler on_error = {})
+            : Timers(where.native_handle(), CLOCK_MONOTONIC, std::move(on_error))
+        {}
     };
 
     static constexpr bool loop_may_go_first = LoopMayGoFirst;
@@ -548,6 +560,15 @@ void timer_after_fork()
     EXPECT_TRUE(run_until(loop, [&] { return expirations == 1; }));
 }
 
+template <class Loop>
+int rounds_in_200_ms(Loop& loop)
+{
+    int rounds = 0;
+    for (const auto end = std::chrono::steady_clock::now() + 200ms; std::chrono::steady_clock::now() < end; ++rounds)
+        loop.run_once();
+    return rounds;
+}
+
 /// A loop that has nothing to do sleeps: after a flood, and when a subscription outlives what it came from.
 template <class Driver>
 void sleeps()
@@ -564,16 +585,142 @@ void sleeps()
         EXPECT_TRUE(run_until(loop, [&] { return sum != 0; }));
     }
     settle<Driver>(loop);
-    const auto rounds_in_200_ms = [&] {
-        int rounds = 0;
-        for (const auto end = std::chrono::steady_clock::now() + 200ms; std::chrono::steady_clock::now() < end;
-             ++rounds)
-            loop.run_once();
-        return rounds;
-    };
-    EXPECT_LT(rounds_in_200_ms(), 100); // 10, but for other threads' sake
+    EXPECT_LT(rounds_in_200_ms(loop), 100); // 10, but for other threads' sake
     listener.reset();
-    EXPECT_LT(rounds_in_200_ms(), 100);
+    EXPECT_LT(rounds_in_200_ms(loop), 100);
+    typename Driver::timers timers(loop);
+    bool ran = false;
+    const auto near = timers.queue().after(1ms, [&] { ran = true; });
+    const auto far = timers.queue().after(1000s, [] {});
+    EXPECT_TRUE(run_until(loop, [&] { return ran; }));
+    EXPECT_LT(rounds_in_200_ms(loop), 100);
+}
+
+// Queues of timers: each in its turn, on the loop's thread, also for what another thread asks for.
+template <class Driver>
+void timers_in_order()
+{
+    constexpr int number = 1000;
+    typename Driver::loop loop;
+    typename Driver::timers timers(loop);
+    tocsin::timer_queue& queue = timers.queue();
+    const auto thread = std::this_thread::get_id();
+    const auto begin = queue.now();
+    std::vector<std::pair<std::chrono::nanoseconds, int>> came;
+    std::vector<tocsin::scheduled> held;
+    for (int n = 0; n < number; ++n) {
+        const auto due = begin + 5ms + (n * 7919) % 100 * 100us; // ten of each
+        held.push_back(queue.at(std::chrono::steady_clock::time_point(due), [&, n, due] {
+            EXPECT_EQ(std::this_thread::get_id(), thread);
+            EXPECT_GE(queue.now(), due);
+            came.emplace_back(due, n);
+        }));
+    }
+    std::uint64_t ticks = 0;
+    const auto again = queue.every(1ms, [&](const tocsin::tick& each) { ticks += 1 + each.missed; });
+    EXPECT_TRUE(run_until(loop, [&] { return came.size() == number && ticks >= 10; }));
+    EXPECT_TRUE(std::is_sorted(came.begin(), came.end()));
+    const auto elapsed = queue.now() - begin;
+    EXPECT_GE(elapsed, 14'900us);
+    EXPECT_LE(ticks, static_cast<std::uint64_t>(elapsed / 1ms));
+
+    bool asked = false;
+    const joined_thread other([remote = queue.remote_handle(), &asked]() mutable {
+        EXPECT_TRUE(remote.after(1ms, [&asked] { asked = true; }));
+    });
+    EXPECT_TRUE(run_until(loop, [&] { return asked; }));
+}
+
+/// A timer's callback ends its own queue, with others due: they are not called, and nothing stays behind.
+template <class Driver>
+void timers_that_end()
+{
+    const auto round = [](bool in_callback, bool loop_first) {
+        auto loop = std::make_unique<typename Driver::loop>();
+        auto timers = std::make_unique<typename Driver::timers>(*loop);
+        int calls = 0;
+        tocsin::callback_timer own([&] { ++calls; });
+        const auto first = timers->queue().after(0s, [&, keep = std::make_shared<int>(7)] {
+            ++calls;
+            if (in_callback)
+                timers.reset();
+            EXPECT_EQ(*keep, 7); // the callable lives as long as it runs
+        });
+        timers->queue().schedule(own, in_callback ? 0s : 1000s);
+        EXPECT_TRUE(run_until(*loop, [&] { return calls != 0; }));
+        loop->run_once();
+        if (loop_first)
+            loop.reset();
+        timers.reset();
+        EXPECT_EQ(calls, 1);
+        EXPECT_FALSE(own.scheduled());
+        EXPECT_FALSE(first.active());
+        if (loop)
+            loop->run_once();
+    };
+    const auto rounds = [&] {
+        for (const bool in_callback : {false, true}) {
+            round(in_callback, false);
+            if (Driver::loop_may_go_first)
+                round(in_callback, true);
+        }
+    };
+    rounds(); // a library may keep something from the first time
+    const std::ptrdiff_t before = open_descriptors();
+    for (int n = 0; n < 10; ++n)
+        rounds();
+    EXPECT_EQ(open_descriptors(), before);
+}
+
+/// What a function holds may schedule in the queue that ends with it.
+template <class Driver>
+void timers_used_while_they_end()
+{
+    struct last_call {
+        explicit last_call(std::function<void()> f)
+            : function(std::move(f))
+        {}
+        last_call(const last_call&) = delete;
+        last_call& operator=(const last_call&) = delete;
+        ~last_call() { function(); }
+        std::function<void()> function;
+    };
+    typename Driver::loop loop;
+    auto timers = std::make_unique<typename Driver::timers>(loop);
+    tocsin::timer_queue& queue = timers->queue();
+    int ends = 0;
+    tocsin::callback_timer own([] { ADD_FAILURE() << "called"; });
+    const auto end = [&] {
+        ++ends;
+        queue.schedule(own, 0s);
+    };
+    queue.after(1000s, [held = std::make_shared<last_call>(end)] {}).detach();
+    loop.run_once();
+    timers.reset();
+    EXPECT_EQ(ends, 1);
+    EXPECT_FALSE(own.scheduled());
+    loop.run_once();
+}
+
+/// Parent and child have the same timers, each by itself, and the child's loop runs its own.
+template <class Driver>
+void timers_after_fork()
+{
+    typename Driver::loop loop;
+    typename Driver::timers timers(loop);
+    int calls = 0;
+    const auto far = timers.queue().after(1000s, [&] { calls += 1000; });
+    loop.run_once();
+    const auto both =
+        timers.queue().after(50ms, [&] { ++calls; }); // the parent's loop does not run until the child has ended
+    const int status = support::in_child([&] {
+        loop.after_fork();
+        const auto own = timers.queue().after(1ms, [&] { calls += 10; });
+        return run_until(loop, [&] { return calls == 11; }) ? 0 : 1;
+    });
+    EXPECT_TRUE(support::exited_with(status, 0)) << status;
+    EXPECT_EQ(calls, 0);
+    EXPECT_TRUE(run_until(loop, [&] { return calls == 1; }));
 }
 
 /// For callback_driver: a child that ends without a call of the library's takes nothing from the parent's loop.
@@ -644,6 +791,12 @@ void callbacks_that_throw()
         ticker.fd().settime_ns(1ns);
         EXPECT_TRUE(run_until(loop, [&] { return messages.size() == 3; }));
         EXPECT_EQ(messages.back(), "timer");
+        typename Driver::timers timers(loop, on_error);
+        const auto fourth = timers.queue().after(0s, [] { throw std::runtime_error("first"); });
+        const auto fifth = timers.queue().after(0s, [] { throw std::runtime_error("second"); });
+        EXPECT_TRUE(run_until(loop, [&] { return messages.size() == 5; }));
+        EXPECT_EQ(messages[3], "first");
+        EXPECT_EQ(messages[4], "second");
     }
     messages.clear();
     { // also what is thrown after the end of what called it
@@ -735,6 +888,10 @@ void ended_while_callbacks_use_it()
     TEST(suite, destroyed_with_events_pending) { scenarios::destroyed_with_events_pending<driver>(); }                 \
     TEST(suite, a_timer_is_never_early_and_counts) { scenarios::timer<driver>(); }                                     \
     TEST(suite, a_timer_in_a_child) { scenarios::timer_after_fork<driver>(); }                                         \
+    TEST(suite, timers_expire_in_order_in_the_loop) { scenarios::timers_in_order<driver>(); }                          \
+    TEST(suite, timers_end_in_a_callback_of_their_own) { scenarios::timers_that_end<driver>(); }                       \
+    TEST(suite, timers_are_used_while_they_end) { scenarios::timers_used_while_they_end<driver>(); }                   \
+    TEST(suite, timers_go_on_in_a_child) { scenarios::timers_after_fork<driver>(); }                                   \
     TEST(suite, a_loop_with_nothing_to_do_sleeps) { scenarios::sleeps<driver>(); }
 
 /// The same and what only callbacks can do.

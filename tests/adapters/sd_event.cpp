@@ -1,8 +1,9 @@
 #include <tocsin/adapters/sd_event.hpp>
 
 #include <cerrno>
+#include <functional>
 #include <memory>
-#include <set>
+#include <map>
 
 #include "scenarios.hpp"
 
@@ -10,7 +11,7 @@ namespace {
 
 class sd_event_loop {
 public:
-    using adapters = std::set<tocsin::sd_event::signals*>;
+    using adapters = std::map<const void*, std::function<void(::sd_event*)>>;
 
     sd_event_loop() { EXPECT_EQ(::sd_event_new(&loop_), 0); }
     sd_event_loop(const sd_event_loop&) = delete;
@@ -24,8 +25,8 @@ public:
         EXPECT_EQ(::sd_event_run(loop_, 0), -ECHILD);
         ::sd_event* own = nullptr;
         EXPECT_EQ(::sd_event_new(&own), 0);
-        for (tocsin::sd_event::signals* const each : *attached_)
-            each->attach(own);
+        for (const auto& [adapter, attach] : *attached_)
+            attach(own);
         ::sd_event_unref(loop_);
         loop_ = own;
     }
@@ -37,22 +38,47 @@ private:
     std::shared_ptr<adapters> attached_ = std::make_shared<adapters>();
 };
 
-struct driver : scenarios::callback_driver<sd_event_loop, tocsin::sd_event::signals, tocsin::sd_event::timer, true> {
+// What the child attaches to its loop.
+template <class Adapter>
+class attached {
+public:
+    attached(const sd_event_loop& where, Adapter& adapter)
+        : adapter_(&adapter)
+        , all_(where.attached())
+    {
+        (*all_)[adapter_] = [&adapter](::sd_event* loop) { adapter.attach(loop); };
+    }
+    attached(const attached&) = delete;
+    attached& operator=(const attached&) = delete;
+    ~attached() { all_->erase(adapter_); }
+
+private:
+    const void* adapter_;
+    std::shared_ptr<sd_event_loop::adapters> all_;
+};
+
+struct driver : scenarios::callback_driver<sd_event_loop, tocsin::sd_event::signals, tocsin::sd_event::timer,
+                                           tocsin::sd_event::timers, true> {
     class listener : public callback_driver::listener {
     public:
         listener(sd_event_loop& where, const tocsin::signal_set& set, scenarios::callback function,
                  tocsin::subscription_options options = {}, tocsin::error_handler on_error = {})
             : callback_driver::listener(where, set, std::move(function), options, std::move(on_error))
-            , attached_(where.attached())
-        {
-            attached_->insert(&adapter());
-        }
-        listener(const listener&) = delete;
-        listener& operator=(const listener&) = delete;
-        ~listener() { attached_->erase(&adapter()); }
+            , attached_(where, adapter())
+        {}
 
     private:
-        std::shared_ptr<sd_event_loop::adapters> attached_;
+        attached<tocsin::sd_event::signals> attached_;
+    };
+    class timers : public callback_driver::timers {
+    public:
+        explicit timers(sd_event_loop& where, tocsin::error_handler on_error = {})
+            : callback_driver::timers(where, std::move(on_error))
+            , attached_(where, *this)
+        {}
+
+    private:
+        attached<tocsin::sd_event::timers> attached_;
     };
 };
 CALLBACK_SCENARIOS(sd_event, driver)

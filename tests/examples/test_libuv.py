@@ -1,8 +1,10 @@
 """The example for libuv."""
 
 import os
+import select
 import signal
 import socket
+import time
 import unittest
 
 from harness import CTRL_C, ExampleTest
@@ -12,10 +14,10 @@ SIGTERM, SIGUSR1 = signal.SIGTERM, signal.SIGUSR1
 
 class LibuvEcho(ExampleTest):
     name = "libuv_echo"
-    wrong_arguments = [(), ("x",), ("-1",), ("65536",), ("0", "0")]
+    wrong_arguments = [(), ("x",), ("-1",), ("65536",), ("0", "0"), ("0", "x"), ("0", "1", "2")]
 
-    def serve(self, **options):
-        program = self.start("0", **options)
+    def serve(self, *arguments, **options):
+        program = self.start("0", *arguments, **options)
         return program, int(program.expect(r"Listening on 127\.0\.0\.1:(\d+)\n").group(1))
 
     def connect(self, port):
@@ -66,6 +68,21 @@ class LibuvEcho(ExampleTest):
         self.assert_echo(client, b"still there")
         program.send(SIGTERM)
         program.expect("Stopped after 11 bytes\n")
+        self.assert_ended(program, 0)
+
+    def test_a_silent_client_is_hung_up_on(self):
+        program, port = self.serve("2")
+        began = time.monotonic()
+        silent = self.connect(port)
+        other = self.connect(port)
+        while not select.select([silent], [], [], 0.5)[0]:
+            self.assert_echo(other, b"here")  # puts it off
+        self.assertGreaterEqual(time.monotonic() - began, 2)
+        self.assertEqual(silent.recv(1), b"")
+        program.expect("A client was silent for 2 s\n")
+        self.assert_echo(other, b"still here")
+        program.send(SIGTERM)
+        program.expect("Stopped after")
         self.assert_ended(program, 0)
 
     def test_ctrl_c(self):

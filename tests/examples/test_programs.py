@@ -1,6 +1,7 @@
 """The programs of examples/ that do one thing and end. One class per program; ctest runs each as one test."""
 
 import os
+import re
 import signal
 import tempfile
 import time
@@ -320,6 +321,81 @@ class StopToken(ExampleTest):
         program.send(SIGTERM)
         program.expect("Stopping: SIGTERM")
         self.assert_ended(program, 0, None)
+
+
+class Deadline(ExampleTest):
+    name = "09_deadline"
+    wrong_arguments = [(), ("1",), ("1", "x"), ("0", "1"), ("1", "2", "3")]
+
+    def test_wrong_arguments(self):
+        self.check_wrong_arguments()
+
+    def test_a_line_in_time(self):
+        program = self.start("3600", "3600", terminal=True)
+        program.type(b"one\n")
+        program.expect("Heard: one\n")
+        program.type(b"\x04")  # the end of the input
+        self.assert_ended(program, 0)
+
+    @unittest.skipIf("TOCSIN_THREAD_SANITIZER" in os.environ, "ThreadSanitizer keeps the signal back until the call has ended")
+    def test_no_line_in_time_and_then_the_whole_is_over(self):
+        begin = time.monotonic()
+        program = self.start("1", "3", terminal=True)
+        program.expect(r"Are you still there\?\n")
+        self.assertGreaterEqual(time.monotonic() - begin, 1.0)
+        program.type(b"yes\n")
+        program.expect("Heard: yes\n")
+        program.expect("09_deadline: deadline of 3 s has passed: .*\n")
+        self.assert_ended(program, 1, None)
+        self.assertGreaterEqual(time.monotonic() - begin, 3.0)
+
+    def test_ctrl_c(self):
+        program = self.start("3600", "3600", terminal=True)
+        program.type(b"one\n")
+        program.expect("Heard: one\n")
+        program.type(CTRL_C)
+        self.assert_ended(program, -SIGINT)
+
+
+class Heartbeats(ExampleTest):
+    name = "10_heartbeats"
+    wrong_arguments = [(), ("0",), ("x",), ("-1",), ("86401",), ("1", "2")]
+
+    def test_wrong_arguments(self):
+        self.check_wrong_arguments()
+
+    def test_in_the_order_they_fell_silent(self):
+        begin = time.monotonic()
+        program = self.bash("(echo ann; echo bob; sleep 0.5; echo ann; printf carl) | \"$0\" 2")
+        program.expect("ann is there\nbob is there\ncarl is there\nbob has been silent for 2 s\n")
+        self.assertGreaterEqual(time.monotonic() - begin, 2.0)
+        program.expect("ann has been silent for 2 s\ncarl has been silent for 2 s\n")
+        self.assertGreaterEqual(time.monotonic() - begin, 2.5)
+        self.assert_ended(program, 0)
+
+    def test_back(self):
+        program = self.bash("(echo ann; sleep 3; echo ann) | \"$0\" 1")
+        program.expect("ann is there\nann has been silent for 1 s\nann is back\nann has been silent for 1 s\n")
+        self.assert_ended(program, 0)
+
+    def test_thousands(self):
+        program = self.bash("seq 20000 | \"$0\" 1")
+        self.assert_ended(program, 0)
+        silent = re.findall(r"^(\d+) has been silent", program.text["out"], re.MULTILINE)
+        self.assertEqual(silent, [str(n) for n in range(1, 20001)])
+
+    def test_empty_input(self):
+        self.assert_ended(self.start("1"), 0)
+
+    def test_no_input(self):
+        self.assert_ended(self.start("1", stdin="closed"), 1, "10_heartbeats: standard input: .*Bad file descriptor.*\n")
+
+    def test_ctrl_c(self):
+        program = self.start("60", terminal=True)
+        program.type(b"ann\n")
+        program.expect("ann is there")
+        program.type(CTRL_C)
+        self.assert_ended(program, -SIGINT)
 
 
 if __name__ == "__main__":

@@ -707,6 +707,15 @@ const std::vector<row>& table()
          {"SYS_timer_create", "SYS_timer_settime", "SYS_timer_delete"},
          {SYS_timer_create},
          no_call_timer},
+        {"deadline_timer",
+         {"SYS_timer_create", "SYS_timer_settime", "SYS_timer_delete"},
+         {SYS_timer_create},
+         [](injection& i) {
+             trial(i, SYS_timer_create, "deadline: no timer", direct, throwing([](world&) {
+                       const tocsin::deadline limit(100);
+                       return !limit.expired();
+                   }));
+         }},
         {"mmap", {"mmap"}, {SYS_mmap}, no_page},
         {"madvise", {"madvise"}, {SYS_madvise}, no_wiping},
         {"eventfd",
@@ -1229,6 +1238,7 @@ const std::map<std::string, std::string>& not_injected()
         {"sigdescr_np", "makes no system call"},
         {"sigemptyset", "makes no system call"},
         {"sigfillset", "makes no system call"},
+        {"sigismember", "makes no system call"},
     };
     return names;
 }

@@ -250,6 +250,106 @@ TEST(memory, a_lost_wakeup_byte_is_no_obstacle_without_memory_for_the_report)
     tocsin::set_wakeup_fd(-1);
 }
 
+TEST(memory, a_timer_queue_without_memory_changes_nothing)
+{
+    using namespace std::chrono_literals;
+    tocsin::virtual_clock clock;
+    {
+        const tocsin::timer_queue claims_the_process;
+    }
+    EXPECT_GT(run_out_everywhere("timer_queue", [] { const tocsin::timer_queue made; }), 0);
+    EXPECT_GT(run_out_everywhere("timer_queue, bad clock", [] { const tocsin::timer_queue made(99); }), 0);
+    EXPECT_GT(run_out_everywhere("timer_queue, virtual", [&] { const tocsin::timer_queue made(clock); }), 0);
+    EXPECT_EQ(clock.next(), std::nullopt);
+    EXPECT_GT(run_out_everywhere("virtual_clock", [] { const tocsin::virtual_clock made; }), 0);
+    EXPECT_GT(run_out_everywhere("interval", [] { const tocsin::interval made(1); }), 0);
+    EXPECT_GT(run_out_everywhere("interval, virtual", [&] { const tocsin::interval made(clock, 1); }), 0);
+    EXPECT_EQ(clock.next(), std::nullopt);
+
+    tocsin::timer_queue queue(clock);
+    tocsin::timer_queue other(clock);
+    tocsin::callback_timer t(count_runs);
+    tocsin::callback_timer others(count_runs);
+    other.schedule(others, 1h);
+    tocsin::interval each(clock, 1);
+    std::optional<tocsin::timer_queue::remote> remote;
+    EXPECT_EQ(run_out_everywhere("remote_handle", [&] { remote.emplace(queue.remote_handle()); }), 0);
+    const std::array<char, 100> padding{};
+    tocsin::scheduled held;
+    using action = std::pair<std::string, std::function<void()>>;
+    // Each leaves what there was, with memory and without.
+    const std::vector<action> without = {
+        {"schedule", [&] { queue.schedule(t, 10s); }},
+        {"reschedule", [&] { queue.reschedule(t, 5s, 1s); }},
+        {"cancel", [&] { t.cancel(); }},
+        {"schedule to run", [&] { queue.schedule(t, 0s); }},
+        {"run_expired", [&] { queue.run_expired(); }},
+        {"next_deadline", [&] { (void)queue.next_deadline(); }},
+        {"try_wait", [&] { (void)each.try_wait(); }},
+        {"restart", [&] { each.restart(); }},
+        {"advance", [&] { clock.advance(0.1); }},
+        {"next", [&] { (void)clock.next(); }},
+        {"wait", [&] { (void)queue.wait(0); }},
+        {"remote cancel without a request", [&] { (void)queue.native_handle(); }},
+    };
+    for (const auto& [name, run] : without)
+        EXPECT_EQ(run_out_everywhere(name, run), 0) << name;
+    const std::vector<action> refusing = {
+        {"a timer of another queue", [&] { queue.schedule(others, 1s); }},
+        {"negative slack", [&] { queue.schedule(t, 1s, -1ns); }},
+        {"another clock", [&] { queue.schedule(t, std::chrono::system_clock::now()); }},
+        {"no period", [&] { (void)queue.every(0s, [] {}); }},
+        {"an empty function", [&] { (void)queue.after(1s, nullptr); }},
+        {"a negative wait", [&] { queue.wait(-1); }},
+        {"interval, a negative wait", [&] { each.wait(-1); }},
+        {"advance, negative", [&] { clock.advance(-1); }},
+        {"set, negative", [&] { clock.set(-1ns); }},
+        {"set, beyond", [&] { clock.set(std::chrono::nanoseconds::max()); }},
+    };
+    for (const auto& [name, run] : refusing)
+        EXPECT_GT(run_out_everywhere(name, run), 0) << name;
+    EXPECT_FALSE(t.scheduled());
+    EXPECT_TRUE(others.scheduled());
+    EXPECT_EQ(runs, 1);
+    EXPECT_EQ(queue.size(), 0U);
+
+    const std::vector<std::pair<std::string, std::function<tocsin::scheduled()>>> keeping = {
+        {"after", [&] { return queue.after(1s, [padding] { runs += 10 + padding[0]; }); }},
+        {"at",
+         [&] { return queue.at(std::chrono::steady_clock::time_point(1s), [padding] { runs += 10 + padding[0]; }); }},
+        {"every", [&] { return queue.every(1s, [padding] { runs += 10 + padding[0]; }); }},
+    };
+    for (const auto& [name, make] : keeping) {
+        std::size_t size = 1; // as it must be when there was enough
+        EXPECT_GT(run_out_everywhere(name,
+                                     [&, &made = make] {
+                                         size = queue.size();
+                                         held.cancel();
+                                         held = made();
+                                     }),
+                  0);
+        EXPECT_EQ(size, 0U) << name << ": the failed ones left something";
+        EXPECT_EQ(queue.size(), 1U);
+        runs = 0;
+        clock.advance(2);
+        EXPECT_EQ(run_out_everywhere("run_expired", [&] { queue.run_expired(); }), 0) << name;
+        EXPECT_EQ(runs, 10) << name;
+        held.cancel();
+    }
+
+    // What other threads ask for is noted down first.
+    runs = 0;
+    EXPECT_GT(run_out_everywhere("remote schedule", [&] { remote->schedule(t, 0s); }), 0);
+    EXPECT_EQ(run_out_everywhere("run_expired", [&] { queue.run_expired(); }), 0);
+    EXPECT_EQ(runs, 1);
+    EXPECT_GT(run_out_everywhere("remote cancel", [&] { remote->cancel(t); }), 0);
+    EXPECT_GT(run_out_everywhere("remote after", [&] { remote->after(0s, [padding] { runs += 10 + padding[0]; }); }),
+              0);
+    EXPECT_EQ(run_out_everywhere("run_expired", [&] { queue.run_expired(); }), 0);
+    EXPECT_EQ(runs, 11);
+    EXPECT_EQ(queue.size(), 0U);
+}
+
 // Kilobytes that the kernel wipes at fork: the page that the library maps.
 long wiped_memory()
 {

@@ -147,6 +147,22 @@ def headers(args):
             demand(f"<{heavy}>" not in text.read_text(), f"{text.name} includes <{heavy}>")
 
 
+def as_documented(args):
+    """The command that the README gives builds without a warning, and what it installs works. It is another build type than
+    the tests' own."""
+    directory = fresh(args.work / "as_documented")
+    command = only(re.findall(r"^    (cmake -B build .*--prefix /usr/local)$", (args.source / "README.md").read_text(),
+                              re.MULTILINE), "command to install")
+    command = command.replace("cmake -B build", f"cmake -S '{args.source}' -B build")
+    command = command.replace("--prefix /usr/local", "--prefix prefix")
+    run("bash", "-c", f"cd '{directory}' && {command}",
+        env={"CXX": args.compiler, "CMAKE_GENERATOR": args.generator, "CXXFLAGS": "-Werror"})
+    program = directory / "every_name"
+    run(args.compiler, *WARNINGS, HERE / "every_name.cpp", "-o", program, *pkg_config_flags(directory / "prefix"))
+    library = only((directory / "prefix").rglob("libtocsin.so"), "libtocsin.so")
+    run(program, env={"LD_LIBRARY_PATH": str(library.parent)})
+
+
 def elf(args):
     """The shared library: exports, flags, dependencies, no code at load time."""
     library = only(prefix(args).rglob("libtocsin.so"), "libtocsin.so")
@@ -209,7 +225,8 @@ def linkers(args):
 
 
 TESTS = {test.__name__: test for test in
-         (install, find_shared, find_static, relocated, add_subdirectory, pkg_config, headers, elf, plugin, linkers)}
+         (install, find_shared, find_static, relocated, add_subdirectory, pkg_config, as_documented, headers, elf, plugin,
+          linkers)}
 
 
 def main():

@@ -47,6 +47,7 @@ TEST(background, a_callback_runs_in_a_thread_of_its_own_while_main_does_somethin
 
 TEST(background, its_thread_blocks_all_signals_but_faults_and_has_a_name)
 {
+    SKIP_WITHOUT_SIGRTMAX();
     tocsin::background consumer;
     std::binary_semaphore ran(0);
     tocsin::signal_set blocked;
@@ -149,6 +150,7 @@ TEST(background, a_callback_that_throws_ends_the_program)
 
 TEST(background, G6_in_a_forked_child_it_is_destroyed_without_waiting_and_a_new_one_works)
 {
+    SKIP_WITHOUT_THREADS_IN_A_CHILD();
     std::optional<tocsin::background> consumer(std::in_place);
     std::atomic<int> ran = 0;
     auto subscribed = consumer->on(SIGUSR1, [&] { ++ran; });

@@ -43,6 +43,8 @@ struct scene {
     std::function<void(std::error_code&)> call_ec;
     /// Lets the call finish. Works before the call too, from any thread.
     std::function<void()> release;
+    /// The call ends by itself after a time: on a busy machine before much has happened.
+    bool ends_by_itself = false;
 };
 
 // Remembers the line of the call on which it stands.
@@ -748,7 +750,7 @@ scene sleep_scene(Sleep sleep)
         sleep(ec);
         EXPECT_GE(support::elapsed_since(start), 60ms);
     };
-    return {[=] { run(nullptr); }, [=](std::error_code& ec) { run(&ec); }, [] {}};
+    return {[=] { run(nullptr); }, [=](std::error_code& ec) { run(&ec); }, [] {}, true};
 }
 
 scene sleep_nanosleep()
@@ -881,7 +883,9 @@ TEST_P(G15_calls, goes_on_after_each_of_many_handlers)
             it.release();
     });
     inside = true;
-    it.call();
+    do
+        it.call();
+    while (it.ends_by_itself && lines.size() < 10);
     inside = false;
     EXPECT_EQ(lines.size(), 10U);
     for (const auto line : lines)
@@ -889,7 +893,9 @@ TEST_P(G15_calls, goes_on_after_each_of_many_handlers)
     lines.clear();
     std::error_code ec(EPERM, std::generic_category());
     inside = true;
-    it.call_ec(ec);
+    do
+        it.call_ec(ec);
+    while (it.ends_by_itself && lines.size() < 10);
     inside = false;
     EXPECT_FALSE(ec) << ec.message();
     EXPECT_EQ(lines.size(), 10U);
@@ -910,8 +916,8 @@ TEST_P(G15_calls, lets_out_what_a_handler_throws_and_can_be_made_again)
         std::error_code ec;
         for (int i = 0; i < 3; ++i) {
             inside = true;
-            EXPECT_THROW(it.call(), support::stop);
-            EXPECT_THROW(it.call_ec(ec), support::stop);
+            EXPECT_THROW(do it.call(); while (it.ends_by_itself), support::stop);
+            EXPECT_THROW(do it.call_ec(ec); while (it.ends_by_itself), support::stop);
             inside = false;
         }
     }

@@ -52,7 +52,7 @@ private:
         descriptor client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
         ::connect(client, name(), size);
         pollfd done{client, POLLOUT, 0};
-        if (::poll(&done, 1, 100) != 1)
+        if (::poll(&done, 1, 300) != 1)
             return false; // given up, so that it takes no room later
         clients_.push_back(std::move(client));
         return true;

@@ -1,7 +1,7 @@
 # Handlers, safe points and the trip routine.
 tocsin_test(
     tocsin_process_dispositions
-    SOURCES signal.cpp safe_point.cpp defer.cpp runtime.cpp wakeup.cpp nudge.cpp
+    SOURCES signal.cpp safe_point.cpp defer.cpp runtime.cpp wakeup.cpp nudge.cpp interpreter.cpp
     LABELS process
     TIMEOUT 60)
 tocsin_test(

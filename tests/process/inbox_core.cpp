@@ -190,6 +190,7 @@ TEST(G7, the_main_slot_has_nothing_of_a_signal_whose_handler_was_removed_while_o
 // Real-time signals, each of which counts; the handler before is other code's.
 TEST(G8, each_signal_is_delivered_or_meets_the_handler_before_while_inboxes_come_and_go)
 {
+    SKIP_WITHOUT_ATOMIC_DISPOSITIONS();
     if (support::thread_sanitizer)
         GTEST_SKIP() << "its runtime keeps one arrival of each signal for a thread";
     constexpr int senders = 2;

@@ -256,6 +256,7 @@ TEST(G7, a_child_waits_for_the_callback_that_it_was_forked_in) { expect_wait_in_
 TEST(G7, a_child_waits_for_the_last_callback_that_it_was_forked_in) { expect_wait_in_child(true, false); }
 TEST(G7, a_child_waits_for_the_ended_callback_that_it_was_forked_in)
 {
+    SKIP_WITHOUT_THREADS_IN_A_CHILD();
     if (support::thread_sanitizer)
         GTEST_SKIP() << "it refuses threads in a child of threads";
     expect_wait_in_child(false, true);

@@ -137,6 +137,7 @@ TEST(stop_on, a_stop_callback_may_end_the_last_of_them)
 
 TEST(stop_on, G6_an_inherited_one_never_stops_and_a_child_can_have_its_own)
 {
+    SKIP_WITHOUT_THREADS_IN_A_CHILD();
     if (support::thread_sanitizer)
         GTEST_SKIP() << "ThreadSanitizer lets no forked child start a thread";
     std::optional<tocsin::signal_stop> stop = tocsin::stop_on(SIGTERM);

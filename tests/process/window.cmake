@@ -3,7 +3,7 @@
 if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
     tocsin_test(
         tocsin_process_window
-        SOURCES window.cpp
+        SOURCES window.cpp window_deadline.cpp
         LABELS process
         TIMEOUT 180)
     target_link_options(tocsin_process_window PRIVATE -Wl,-z,now)

@@ -3,7 +3,6 @@
 // instructions in turn and sends the signal there.
 
 #include <fcntl.h>
-#include <sys/ptrace.h>
 #include <sys/syscall.h>
 
 #include <tocsin/tocsin.hpp>
@@ -13,13 +12,13 @@
 #include <string>
 #include <thread>
 
-#include "support.hpp"
+#include "traced.hpp"
 
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto stall_limit = 3s;
+constexpr auto stall_limit = 10s;
 
 // What the traced child does: a blocking read that only the handler's byte ends, or one that finds data.
 enum class call { blocks, completes };
@@ -112,15 +111,14 @@ outcome inject_after(int steps, call kind, receiver to)
         ::_exit(traced_child(kind, to, tid_pipe[1]));
     }
     int status = 0;
-    while (::waitpid(pid, &status, 0) == pid && WIFSTOPPED(status) && WSTOPSIG(status) != SIGSTOP)
-        ::ptrace(PTRACE_CONT, pid, nullptr, WSTOPSIG(status));
+    support::run_until_it_stops(pid, status);
     int tid = 0;
     EXPECT_EQ(::read(tid_pipe[0], &tid, sizeof tid), static_cast<ssize_t>(sizeof tid));
     ::close(tid_pipe[0]);
     ::close(tid_pipe[1]);
     for (int step = 0; step < steps; ++step) {
         ::ptrace(PTRACE_SINGLESTEP, pid, nullptr, nullptr);
-        if (!next_stop(pid, status, step < steps - 1 ? 1000ms : 100ms)) {
+        if (!support::stops_awake(pid, status)) {
             result.in_kernel = true;
             break;
         }

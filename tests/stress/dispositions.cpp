@@ -433,6 +433,7 @@ void one_signal_each(change what)
 {
     if (support::thread_sanitizer)
         GTEST_SKIP() << "ThreadSanitizer keeps a signal for later, and drops it if its handler is gone by then";
+    SKIP_WITHOUT_ATOMIC_DISPOSITIONS();
     rounds().run(what, stress::size(500, 20'000));
 }
 
@@ -544,7 +545,7 @@ TEST(G8, queued_signals_that_another_thread_takes_are_all_accounted_for)
 {
     if (support::thread_sanitizer)
         GTEST_SKIP() << "ThreadSanitizer keeps one signal of a number for later and drops the others";
-    SKIP_IF_EMULATED("it crashes when dispositions change while threads send");
+    SKIP_WITHOUT_ATOMIC_DISPOSITIONS();
     const int total = stress::size(100'000, 1'000'000);
     flipping flips(SIGRTMIN + 1);
     std::atomic<bool> over{false};
@@ -564,7 +565,7 @@ void one_at_a_time(int sig, bool taken_by_thread)
 {
     if (support::thread_sanitizer)
         GTEST_SKIP() << "ThreadSanitizer keeps a signal for later, and drops it if its handler is gone by then";
-    SKIP_IF_EMULATED("it crashes when dispositions change while threads send");
+    SKIP_WITHOUT_ATOMIC_DISPOSITIONS();
     const int total = stress::size(20'000, 200'000);
     flipping flips(sig);
     std::atomic<std::uint64_t> wanted{0};

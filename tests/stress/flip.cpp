@@ -94,7 +94,7 @@ TEST(stress, dispositions_flip_while_another_process_sends)
 
 TEST(stress, dispositions_flip_while_threads_send)
 {
-    SKIP_IF_EMULATED("a signal taken while another thread changes its disposition crashes it");
+    SKIP_WITHOUT_ATOMIC_DISPOSITIONS();
     auto chance = stress::make_chance();
     const int total = stress::size(20'000, 1'000'000);
     tocsin::signal(SIGUSR1, tocsin::ignore);

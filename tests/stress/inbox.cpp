@@ -494,6 +494,7 @@ thread_local bool storm::may_throw = false;
 
 TEST(G1, eight_inboxes_in_a_storm_lose_nothing_and_leave_nothing_behind)
 {
+    SKIP_WITHOUT_ATOMIC_DISPOSITIONS();
     auto chance = stress::make_chance();
     const std::size_t descriptors_before = descriptors();
     std::size_t memory_before = 0;
@@ -692,6 +693,7 @@ private:
 void cancel_over_a_handler(at_cancel what)
 {
     SKIP_WHERE_SIGNALS_MERGE();
+    SKIP_WITHOUT_ATOMIC_DISPOSITIONS();
     cancelling rounds(what);
     sender send(::pthread_self());
     unsigned called = 0;
@@ -725,6 +727,7 @@ TEST(G8, a_signal_around_cancel_is_dropped_only_if_it_came_before) { cancel_over
 
 TEST(G8, a_signal_around_cancel_is_called_at_most_once_where_it_was_ignored)
 {
+    SKIP_WITHOUT_ATOMIC_DISPOSITIONS();
     SKIP_WHERE_SIGNALS_MERGE();
     for (const at_cancel what : {at_cancel::redeliver, at_cancel::drop, at_cancel::run}) {
         cancelling rounds(what);
@@ -750,6 +753,7 @@ TEST(G8, a_signal_around_cancel_is_called_at_most_once_where_it_was_ignored)
 // One process a round. It says how often it was called through memory that both see.
 TEST(G8, a_signal_around_cancel_is_called_or_takes_the_default_action)
 {
+    SKIP_WITHOUT_ATOMIC_DISPOSITIONS();
     SKIP_WHERE_SIGNALS_MERGE();
     void* const page =
         ::mmap(nullptr, sizeof(std::atomic<unsigned>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -818,6 +822,7 @@ TEST(G8, the_handler_that_is_chained_gets_each_signal_once_also_what_is_pending_
 
 TEST(G7, the_handler_that_is_chained_gets_each_signal_while_subscriptions_come_and_go)
 {
+    SKIP_WITHOUT_ATOMIC_DISPOSITIONS();
     SKIP_WHERE_SIGNALS_MERGE();
     const int each = stress::size(5'000, 500'000);
     be_previous(SIGRTMIN);

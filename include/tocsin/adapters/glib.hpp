@@ -78,4 +78,22 @@ public:
     [[nodiscard]] GSource* native_handle() const noexcept { return watch_.get(); }
 };
 
+/// Any number of timers in a main context, on one descriptor (timer_queue): callbacks run in g_main_loop_run(), on its thread, and may do
+/// anything, destroying this included; its timers are no longer scheduled then. Otherwise as signals. Across fork() the child
+/// has the same timers, by itself.
+class timers : public tocsin::detail::adapter_of_queue<detail::source_ptr> {
+public:
+    /// Errors: as timer_queue().
+    explicit timers(GMainContext* context = nullptr, int clock = CLOCK_MONOTONIC, error_handler on_error = {})
+        : adapter_of_queue(clock, std::move(on_error))
+    {
+        attach(context);
+    }
+
+    /// Leaves its context for another one; the new source has the default priority.
+    void attach(GMainContext* context) noexcept { watch_ = detail::watch(context, *source_); }
+
+    [[nodiscard]] GSource* native_handle() const noexcept { return watch_.get(); }
+};
+
 } // namespace tocsin::glib

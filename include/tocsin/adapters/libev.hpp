@@ -73,4 +73,19 @@ public:
     [[nodiscard]] ev_io* native_handle() const noexcept { return watch_.get(); }
 };
 
+/// Any number of timers in a loop, on one descriptor (timer_queue): callbacks run in ev_run(), on its thread, and may do
+/// anything, destroying this included; its timers are no longer scheduled then. Otherwise as signals. Across fork() the child
+/// has the same timers, by itself.
+class timers : public tocsin::detail::adapter_of_queue<detail::io_ptr> {
+public:
+    /// Errors: as timer_queue(); std::bad_alloc.
+    explicit timers(struct ev_loop* loop, int clock = CLOCK_MONOTONIC, error_handler on_error = {})
+        : adapter_of_queue(clock, std::move(on_error))
+    {
+        watch_ = detail::watch(loop, *source_);
+    }
+
+    [[nodiscard]] ev_io* native_handle() const noexcept { return watch_.get(); }
+};
+
 } // namespace tocsin::libev

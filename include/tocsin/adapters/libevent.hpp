@@ -70,4 +70,19 @@ public:
     [[nodiscard]] ::event* native_handle() const noexcept { return watch_.get(); }
 };
 
+/// Any number of timers in a loop, on one descriptor (timer_queue): callbacks run in event_base_loop(), on its thread, and may do
+/// anything, destroying this included; its timers are no longer scheduled then. Otherwise as signals. Across fork() the child
+/// has the same timers, by itself.
+class timers : public tocsin::detail::adapter_of_queue<detail::event_ptr> {
+public:
+    /// Errors: as timer_queue(); std::bad_alloc; std::system_error if libevent refuses.
+    explicit timers(event_base* base, int clock = CLOCK_MONOTONIC, error_handler on_error = {})
+        : adapter_of_queue(clock, std::move(on_error))
+    {
+        watch_ = detail::watch(base, *source_);
+    }
+
+    [[nodiscard]] ::event* native_handle() const noexcept { return watch_.get(); }
+};
+
 } // namespace tocsin::libevent

@@ -82,4 +82,19 @@ public:
     [[nodiscard]] uv_handle_t* native_handle() const noexcept { return reinterpret_cast<uv_handle_t*>(watch_.get()); }
 };
 
+/// Any number of timers in a loop, on one descriptor (timer_queue): callbacks run in uv_run(), on its thread, and may do
+/// anything, destroying this included; its timers are no longer scheduled then. Otherwise as signals. Across fork() the child
+/// has the same timers, by itself.
+class timers : public tocsin::detail::adapter_of_queue<detail::poll_ptr> {
+public:
+    /// Errors: as timer_queue(); std::bad_alloc; std::system_error if libuv refuses.
+    explicit timers(uv_loop_t* loop, int clock = CLOCK_MONOTONIC, error_handler on_error = {})
+        : adapter_of_queue(clock, std::move(on_error))
+    {
+        watch_ = detail::watch(loop, *source_);
+    }
+
+    [[nodiscard]] uv_handle_t* native_handle() const noexcept { return reinterpret_cast<uv_handle_t*>(watch_.get()); }
+};
+
 } // namespace tocsin::libuv

@@ -128,4 +128,40 @@ private:
     QSocketNotifier readable_{state_->fd.native_handle(), QSocketNotifier::Read, this};
 };
 
+/// Any number of timers in the event loop of this object's thread, on one descriptor (timer_queue). Callbacks may do anything,
+/// destroying this and running an event loop included: the others go on in it. Its timers are no longer scheduled once it is
+/// destroyed. Otherwise as signal_notifier. Across fork() the child has the same timers, by itself.
+///     tocsin::qt::timers timers;
+///     const auto tick = timers.queue().every(40ms, [&] { view.update(); });
+class timers : public QObject {
+    Q_OBJECT
+
+public:
+    /// Errors: as timer_queue(); std::bad_alloc.
+    explicit timers(QObject* parent = nullptr)
+        : timers(CLOCK_MONOTONIC, parent)
+    {}
+    explicit timers(int clock, QObject* parent = nullptr)
+        : QObject(parent)
+        , state_(std::make_shared<tocsin::detail::adapted_queue>(clock, error_handler()))
+    {
+        connect(&readable_, &QSocketNotifier::activated, this,
+                [this] { state_->ready(); }); // a callback may destroy this
+    }
+    ~timers() override
+    {
+        readable_.setEnabled(false); // before the descriptor is closed
+        state_->ending.end();
+    }
+
+    /// To schedule timers in, at any time, on this object's thread. Do not move it away.
+    [[nodiscard]] timer_queue& queue() noexcept { return state_->ending.queue; }
+    /// Takes what callbacks throw.
+    void on_error(error_handler take) { state_->on_error = std::move(take); }
+
+private:
+    const std::shared_ptr<tocsin::detail::adapted_queue> state_;
+    QSocketNotifier readable_{state_->native_handle(), QSocketNotifier::Read, this};
+};
+
 } // namespace tocsin::qt

@@ -75,4 +75,23 @@ public:
     [[nodiscard]] sd_event_source* native_handle() const noexcept { return watch_.get(); }
 };
 
+/// Any number of timers in a loop, on one descriptor (timer_queue): callbacks run in sd_event_loop(), on its thread, and may do
+/// anything, destroying this included; its timers are no longer scheduled then. Otherwise as signals. Across fork() the child
+/// has the same timers, by itself, once it has called attach().
+class timers : public tocsin::detail::adapter_of_queue<detail::source_ptr> {
+public:
+    /// Errors: as timer_queue(); std::system_error if sd-event refuses.
+    explicit timers(::sd_event* loop, int clock = CLOCK_MONOTONIC, error_handler on_error = {})
+        : adapter_of_queue(clock, std::move(on_error))
+    {
+        attach(loop);
+    }
+
+    /// Leaves its loop for another one; the new source has the default priority.
+    /// Errors: std::system_error if sd-event refuses; nothing has changed then.
+    void attach(::sd_event* loop) { watch_ = detail::watch(loop, *source_); }
+
+    [[nodiscard]] sd_event_source* native_handle() const noexcept { return watch_.get(); }
+};
+
 } // namespace tocsin::sd_event

@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <tocsin/adapters/detail/ending_queue.hpp>
 #include <tocsin/inbox.hpp>
 #include <tocsin/safe_point.hpp>
 #include <tocsin/timer_fd.hpp>
@@ -326,7 +327,97 @@ public:
     }
 };
 
+/// Any number of timers as an I/O object of Asio's, on one descriptor (timer_queue): callbacks run in the context's run(), on
+/// the executor, and may do anything, destroying this included; its timers are no longer scheduled then. What they throw
+/// leaves from run(), and the others go on. It keeps run() from returning, as any wait under way does.
+///
+/// The context outlives it, and takes no function along when it ends, as it does with handlers: one that owns this, directly or
+/// not, keeps it for ever. The executor must not run two things at a time: a strand, if several threads run the context.
+/// After fork() and notify_fork() the child has the same timers, by itself.
+/// Context: that executor, or any thread while the context does not run.
+template <class Executor = library::any_io_executor>
+class basic_timers {
+public:
+    using executor_type = Executor;
+    template <class Other>
+    struct rebind_executor {
+        using other = basic_timers<Other>;
+    };
+
+    /// Errors: as timer_queue(); std::bad_alloc; Asio's system_error if the descriptor cannot be watched.
+    explicit basic_timers(const Executor& executor, int clock = CLOCK_MONOTONIC)
+        : running_(std::make_shared<running>(executor, clock))
+    {
+        running::wait(running_);
+    }
+    template <detail::execution_context Context>
+    explicit basic_timers(Context& context, int clock = CLOCK_MONOTONIC)
+        : basic_timers(Executor(context.get_executor()), clock)
+    {}
+    basic_timers(basic_timers&&) noexcept = default;
+    basic_timers& operator=(basic_timers&& other) noexcept
+    {
+        if (this != &other) {
+            end();
+            running_ = std::move(other.running_);
+        }
+        return *this;
+    }
+    ~basic_timers() { end(); }
+
+    [[nodiscard]] executor_type get_executor() const { return running_->descriptor->get_executor(); }
+    /// To schedule timers in, at any time. Do not move it away.
+    [[nodiscard]] timer_queue& queue() noexcept { return running_->ending.queue; }
+
+private:
+    // Shared with the wait that is under way.
+    struct running {
+        running(const Executor& executor, int clock)
+            : ending(clock)
+            , descriptor(std::in_place, executor, ending.queue.native_handle())
+        {}
+        static void wait(std::shared_ptr<running> self)
+        {
+            auto& descriptor = *self->descriptor;
+            descriptor.async_wait(library::posix::descriptor_base::wait_read,
+                                  [self = std::move(self)](error_code) mutable { expired(std::move(self)); });
+        }
+        static void expired(std::shared_ptr<running> self)
+        {
+            try {
+                if (self->ending.open())
+                    self->ending.queue.run_expired();
+            } catch (...) {
+                if (self->ending.open())
+                    wait(std::move(self));
+                throw;
+            }
+            if (self->ending.open())
+                wait(std::move(self));
+        }
+        // The descriptor is the queue's, which closes it: Asio forgets it before.
+        void close()
+        {
+            descriptor->release();
+            descriptor.reset();
+            ending.end();
+        }
+
+        tocsin::detail::ending_queue ending;
+        std::optional<library::posix::basic_stream_descriptor<Executor>> descriptor;
+    };
+
+    void end() noexcept
+    {
+        if (running_ != nullptr)
+            running_->close();
+    }
+
+    std::shared_ptr<running> running_;
+};
+
 using signals = basic_signals<>;
 using timer = basic_timer<>;
+using timers = basic_timers<>;
 
 } // namespace tocsin::TOCSIN_ADAPTER

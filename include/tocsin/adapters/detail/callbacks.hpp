@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include <tocsin/adapters/detail/ending_queue.hpp>
 #include <tocsin/inbox.hpp>
 #include <tocsin/timer_fd.hpp>
 
@@ -95,6 +96,22 @@ private:
     timer_callback callback_;
 };
 
+class adapted_queue final : public adapted {
+public:
+    adapted_queue(int clock, error_handler errors)
+        : adapted(std::move(errors))
+        , ending(clock)
+    {}
+    [[nodiscard]] int native_handle() noexcept override { return handle_; }
+
+    ending_queue ending;
+
+private:
+    void run() override { ending.queue.run_expired(); }
+
+    const int handle_ = ending.queue.native_handle();
+};
+
 /// What the classes `signals` share. Watch: a unique pointer to the library's own object, which calls ready() while it lives.
 template <class Watch>
 class adapter_of_signals {
@@ -147,6 +164,30 @@ protected:
 
     const std::shared_ptr<adapted_timer> source_;
     Watch watch_; // goes first: no library may poll a descriptor that is closed
+};
+
+/// What the classes `timers` share.
+template <class Watch>
+class adapter_of_queue {
+public:
+    adapter_of_queue(const adapter_of_queue&) = delete;
+    adapter_of_queue& operator=(const adapter_of_queue&) = delete;
+
+    /// To schedule timers in, at any time; the loop runs them. Do not move it away.
+    [[nodiscard]] timer_queue& queue() noexcept { return source_->ending.queue; }
+
+protected:
+    adapter_of_queue(int clock, error_handler on_error)
+        : source_(std::make_shared<adapted_queue>(clock, std::move(on_error)))
+    {}
+    ~adapter_of_queue()
+    {
+        watch_.reset(); // before the descriptor is closed
+        source_->ending.end();
+    }
+
+    const std::shared_ptr<adapted_queue> source_;
+    Watch watch_;
 };
 
 } // namespace detail
