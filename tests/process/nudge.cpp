@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <tocsin/tocsin.hpp>
 
@@ -79,6 +80,7 @@ TEST(G3, a_signal_that_another_thread_takes_ends_a_wait_of_the_main_thread_that_
     tocsin::signal(SIGUSR1, [&] { ++runs; });
     std::atomic<bool> ready{false};
     std::thread([&] {
+        ::usleep(0); // ThreadSanitizer: see first_wait.cpp
         ready = true;
         for (;;)
             ::pause();
