@@ -43,13 +43,13 @@ inline const char* emulator() { return std::getenv("TOCSIN_EMULATOR"); }
 
 /// The emulator maps the program's signal n >= 32 to its own n + 2, which leaves none for 63 and 64.
 #define SKIP_WITHOUT_SIGRTMAX() SKIP_IF_EMULATED("the two highest real-time signals do not exist")
-/// It reads handler and flags of a disposition one after the other: between two threads a handler is called without siginfo.
+/// It reads a disposition piece by piece: a handler is called without siginfo, or the address that SIG_DFL or SIG_IGN is.
 #define SKIP_WITHOUT_ATOMIC_DISPOSITIONS()                                                                             \
     SKIP_IF_EMULATED("it crashes when dispositions change while another thread takes the signal")
-/// It forks its own state as it is.
+/// It aborts (qemu_plugin_vcpu_init_hook: assertion failed).
 #define SKIP_WITHOUT_THREADS_IN_A_CHILD() SKIP_IF_EMULATED("a forked child cannot start a thread")
-/// /proc shows its threads and masks in the place of the program's.
-#define SKIP_WITHOUT_THREADS_IN_PROC() SKIP_IF_EMULATED("it has a thread of its own, which blocks nothing")
+/// What the program blocks as 35 is 37 there.
+#define SKIP_WITHOUT_MASKS_IN_PROC() SKIP_IF_EMULATED("/proc shows real-time signals under the machine's numbers")
 /// The highest signal that there is.
 inline int last_signal() { return emulator() != nullptr ? SIGRTMAX - 2 : SIGRTMAX; }
 

@@ -61,7 +61,7 @@ std::vector<int> values(tocsin::lossless_inbox& box)
 
 TEST(G4, a_lossless_inbox_returns_100000_values_in_order)
 {
-    SKIP_WITHOUT_THREADS_IN_PROC();
+    SKIP_WITHOUT_MASKS_IN_PROC();
     tocsin::lossless_inbox box(tocsin::signal_set{first});
     constexpr int count = 100'000;
     std::jthread sender([] {
@@ -80,7 +80,7 @@ TEST(G4, a_lossless_inbox_returns_100000_values_in_order)
 
 TEST(G4, the_same_by_run_pending_while_the_callback_throws_now_and_then)
 {
-    SKIP_WITHOUT_THREADS_IN_PROC();
+    SKIP_WITHOUT_MASKS_IN_PROC();
     for (const bool polled : {false, true}) {
         tocsin::lossless_inbox box(tocsin::signal_set{first});
         if (polled) {
@@ -116,7 +116,7 @@ TEST(G4, the_same_by_run_pending_while_the_callback_throws_now_and_then)
 
 TEST(lossless_inbox, the_lower_number_first_and_what_waits_keeps_the_descriptor_readable)
 {
-    SKIP_WITHOUT_THREADS_IN_PROC();
+    SKIP_WITHOUT_MASKS_IN_PROC();
     tocsin::lossless_inbox box({first, second});
     EXPECT_EQ(box.blocked_signals(), (tocsin::signal_set{first, second}));
     send(second, 1);
@@ -149,7 +149,7 @@ TEST(lossless_inbox, the_lower_number_first_and_what_waits_keeps_the_descriptor_
 
 TEST(lossless_inbox, what_is_pending_at_the_end_stays_pending_in_order)
 {
-    SKIP_WITHOUT_THREADS_IN_PROC();
+    SKIP_WITHOUT_MASKS_IN_PROC();
     const tocsin::mask_guard blocked(tocsin::signal_set{first});
     {
         tocsin::lossless_inbox box(tocsin::signal_set{first});
@@ -171,7 +171,7 @@ TEST(lossless_inbox, what_is_pending_at_the_end_stays_pending_in_order)
 
 TEST(lossless_inbox, unblocked_at_the_end_it_takes_the_disposition)
 {
-    SKIP_WITHOUT_THREADS_IN_PROC();
+    SKIP_WITHOUT_MASKS_IN_PROC();
     int ran = 0;
     tocsin::signal(first, [&](const tocsin::event& e) { ran += e.info.value()->sival_int; });
     {
@@ -188,7 +188,7 @@ TEST(lossless_inbox, unblocked_at_the_end_it_takes_the_disposition)
 
 TEST(lossless_inbox, destroyed_on_another_thread_it_changes_no_mask)
 {
-    SKIP_WITHOUT_THREADS_IN_PROC();
+    SKIP_WITHOUT_MASKS_IN_PROC();
     auto box = std::make_unique<tocsin::lossless_inbox>(tocsin::signal_set{first});
     std::thread([&] {
         box.reset();
@@ -199,7 +199,7 @@ TEST(lossless_inbox, destroyed_on_another_thread_it_changes_no_mask)
 
 TEST(lossless_inbox, refuses_to_start_where_a_thread_does_not_block_the_signals)
 {
-    SKIP_WITHOUT_THREADS_IN_PROC();
+    SKIP_WITHOUT_MASKS_IN_PROC();
     std::counting_semaphore<2> ready(0);
     std::atomic<pid_t> open_tid = 0;
     std::atomic<pid_t> half_tid = 0;
@@ -252,6 +252,7 @@ TEST(lossless_inbox, refuses_to_start_where_a_thread_does_not_block_the_signals)
 
 TEST(lossless_inbox, a_thread_that_has_hardly_begun_is_no_exception)
 {
+    SKIP_WITHOUT_MASKS_IN_PROC();
     // The C library starts it with everything blocked, and unblocks then.
     for (int n = 0; n < 200; ++n) {
         std::binary_semaphore go_on(0);
@@ -263,7 +264,7 @@ TEST(lossless_inbox, a_thread_that_has_hardly_begun_is_no_exception)
 
 TEST(lossless_inbox, threads_that_inherit_the_mask_are_no_obstacle)
 {
-    SKIP_WITHOUT_THREADS_IN_PROC();
+    SKIP_WITHOUT_MASKS_IN_PROC();
     const tocsin::mask_guard blocked(tocsin::signal_set{first});
     const tocsin::background consumer; // blocks everything
     std::binary_semaphore go_on(0);
@@ -276,7 +277,7 @@ TEST(lossless_inbox, threads_that_inherit_the_mask_are_no_obstacle)
 
 TEST(lossless_inbox, refuses_what_cannot_be_and_changes_nothing)
 {
-    SKIP_WITHOUT_THREADS_IN_PROC();
+    SKIP_WITHOUT_MASKS_IN_PROC();
     EXPECT_THROW(tocsin::lossless_inbox{tocsin::signal_set()}, std::invalid_argument);
     for (const int sig : {SIGKILL, SIGSTOP, 32})
         EXPECT_EQ(support::errno_of([=] { tocsin::lossless_inbox({sig, SIGUSR1}); }), EINVAL);
@@ -298,7 +299,7 @@ TEST(lossless_inbox, refuses_what_cannot_be_and_changes_nothing)
 
 TEST(lossless_inbox, G6_a_forked_child_has_its_own_signals_and_none_of_the_parents)
 {
-    SKIP_WITHOUT_THREADS_IN_PROC();
+    SKIP_WITHOUT_MASKS_IN_PROC();
     tocsin::lossless_inbox box(tocsin::signal_set{first});
     for (int n = 0; n < 10; ++n)
         send(first, n);
@@ -352,7 +353,7 @@ void expect_same(const std::function<void(int)>& cause, int sig, const char* wha
 
 TEST(G5, siginfo_from_the_descriptor_is_that_of_a_handler)
 {
-    SKIP_WITHOUT_THREADS_IN_PROC();
+    SKIP_WITHOUT_MASKS_IN_PROC();
     const pid_t self = ::getpid();
     expect_same([=](int sig) { ::kill(self, sig); }, SIGUSR1, "kill");
     expect_same([](int sig) { ::raise(sig); }, SIGUSR1, "tgkill");
